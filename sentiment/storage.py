@@ -1,0 +1,132 @@
+"""Where things live: one root, a local folder or ``s3://bucket/prefix``, with the same code for both.
+
+Paths are relative to the root and use forward slashes. Every write is atomic: a reader sees the whole
+object or none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore, S3Store
+
+from sentiment.errors import StorageError, storage_errors
+from sentiment.settings import Settings
+
+
+class Storage:
+    """The objects under the storage root.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``storage.root`` decides between a folder (made if absent) and S3, whose credentials come from
+        the standard AWS chain.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.storage
+        self.root = settings.storage.root
+        with storage_errors(self.root):
+            if self.is_local:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+                self._store: Any = LocalStore(prefix=self.root, mkdir=True)
+            elif self.root.startswith("s3://"):
+                self._store = S3Store.from_url(self.root, config=self._s3_config(), retry_config=_retry())
+            else:
+                raise StorageError(
+                    f"storage.root {self.root!r} is neither a folder nor s3://bucket/prefix.",
+                    fix="Set SENTIMENT_STORAGE__ROOT.",
+                )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a folder on this machine."""
+        return "://" not in self.root
+
+    def uri(self, path: str) -> str:
+        """Full address of a path: a file name, or an s3:// URI."""
+        return f"{self.root}/{path}"
+
+    def options(self) -> dict[str, str]:
+        """Storage options for deltalake; empty for a local root."""
+        if self.is_local:
+            return {}
+        return {f"AWS_{key.upper()}": str(value) for key, value in self._s3_config().items()}
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write an object, replacing what was there, atomically."""
+        with storage_errors(self.uri(path)):
+            obstore.put(self._store, path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write an object only if there is none; return whether this call created it."""
+        with storage_errors(self.uri(path)):
+            try:
+                obstore.put(self._store, path, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def read(self, path: str) -> bytes:
+        """Read an object.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        """
+        try:
+            with storage_errors(self.uri(path)):
+                return bytes(obstore.get(self._store, path).bytes())
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(self.uri(path)) from error
+            raise
+
+    def read_json(self, path: str) -> Any:
+        """Read an object as JSON; None if there is none."""
+        try:
+            return json.loads(self.read(path))
+        except FileNotFoundError:
+            return None
+
+    def list(self, prefix: str) -> list[str]:
+        """Paths of all objects under a prefix, sorted; dot files are left out."""
+        with storage_errors(self.uri(prefix)):
+            found = [item["path"] for page in obstore.list(self._store, prefix=prefix) for item in page]
+        return sorted(path for path in found if not any(part.startswith(".") for part in path.split("/")))
+
+    def delete(self, path: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+        with storage_errors(self.uri(path)):
+            try:
+                obstore.delete(self._store, path)
+            except FileNotFoundError:
+                return
+
+    def move(self, source: str, target: str) -> None:
+        """Move an object, replacing the target."""
+        with storage_errors(self.uri(source)):
+            obstore.rename(self._store, source, target)
+
+    def _s3_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {}
+        if self._settings.region:
+            config["region"] = self._settings.region
+        if endpoint := self._settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3", ""):
+            config["endpoint"] = endpoint
+            if endpoint.startswith("http://"):
+                config["allow_http"] = "true"
+        return config
+
+
+def _retry() -> Any:
+    from datetime import timedelta
+
+    return {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
