@@ -1,0 +1,1 @@
+"""The BentoML service that answers over HTTP; the only code that imports bentoml."""

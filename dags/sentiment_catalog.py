@@ -1,0 +1,42 @@
+"""What the DAGs share: the assets that chain them, their defaults, and how a stage's errors end a task."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowFailException
+
+REVIEWS = Asset(name="reviews", uri="sentiment://reviews")
+PREDICTIONS = Asset(name="predictions", uri="sentiment://predictions")
+DRIFT_DETECTED = Asset(name="drift_detected", uri="sentiment://drift_detected")
+CHAMPION = Asset(name="champion", uri="sentiment://champion")
+RELEASE = Asset(name="release", uri="sentiment://release")
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "sentiment",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=10),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=2),
+}
+
+DAG: dict[str, Any] = {
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": DEFAULTS,
+    "tags": ["sentiment"],
+}
+
+
+@contextmanager
+def clear_failures() -> Iterator[None]:
+    """Fail at once, without retries, where trying again cannot help: bad rows, models or settings."""
+    from sentiment.errors import DataError, ModelError, SettingsError
+
+    try:
+        yield
+    except (DataError, ModelError, SettingsError) as error:
+        raise AirflowFailException(str(error)) from error

@@ -1,0 +1,61 @@
+"""### Ingest
+
+Takes in what lies in the **inbox** (csv, tsv, jsonl, parquet, xlsx, txt; optionally .gz or .zst) and the
+**predictions** that the API has written since. Every row is checked against the data contract; refused rows go
+to the quarantine with a reason. The same file twice, or a retried task, adds nothing.
+
+*Runs* every hour, or by hand. *Emits* `reviews` when rows were added and `predictions` when answers were.
+"""
+
+from airflow.sdk import AssetAlias, Param, dag, task
+from sentiment_catalog import DAG, PREDICTIONS, REVIEWS, clear_failures
+
+INGESTED = AssetAlias("ingested")
+
+
+@dag(
+    **DAG,
+    dag_id="sentiment_ingest",
+    dag_display_name="Sentiment: ingest",
+    doc_md=__doc__,
+    schedule="@hourly",
+    params={
+        "files": Param(
+            [],
+            type="array",
+            items={"type": "string"},
+            description="Files to take in, one a line, by full path. Empty: everything in the inbox.",
+        ),
+        "text": Param(
+            None, type=["null", "string"], description="Column that holds the text. Empty: found by its name."
+        ),
+        "label": Param(
+            None, type=["null", "string"], description="Column that holds the label. Empty: found by its name."
+        ),
+    },
+)
+def sentiment_ingest() -> None:
+    @task(outlets=[INGESTED])
+    def ingest(*, params=None, outlet_events=None):
+        from pathlib import Path
+
+        from sentiment.reviews.ingest import ingest
+        from sentiment.settings import load_settings
+
+        with clear_failures():
+            result = ingest(
+                load_settings(),
+                paths=[Path(file) for file in params["files"]],
+                text=params["text"] or None,
+                label=params["label"] or None,
+            )
+        if result.accepted:
+            outlet_events[INGESTED].add(REVIEWS, extra={"snapshot": result.snapshot, "rows": result.accepted})
+        if result.predictions:
+            outlet_events[INGESTED].add(PREDICTIONS, extra={"rows": result.predictions})
+        return result.to_dict()
+
+    ingest()
+
+
+sentiment_ingest()

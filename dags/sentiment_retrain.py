@@ -1,0 +1,84 @@
+"""### Retrain
+
+Learns from the latest snapshot of the reviews, has the gate compare the challenger with the champion on the same
+held-out reviews, and moves the `champion` alias only if the challenger is provably no worse. A snapshot that the
+champion has learned from already is not learned again.
+
+*Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
+"""
+
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures
+
+
+@dag(
+    **DAG,
+    dag_id="sentiment_retrain",
+    dag_display_name="Sentiment: retrain",
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("@weekly", timezone="UTC"), assets=DRIFT_DETECTED
+    ),
+    params={
+        "snapshot": Param(
+            None,
+            type=["null", "string"],
+            pattern="^(reviews@v[0-9]+)?$",
+            description="Snapshot to learn from, such as reviews@v12. Empty: the latest.",
+        ),
+        "promote": Param(
+            True, type="boolean", description="Promote if the gate agrees. Off: register the challenger only."
+        ),
+    },
+)
+def sentiment_retrain() -> None:
+    @task
+    def train(*, params=None):
+        from sentiment.registry import Registry
+        from sentiment.settings import load_settings
+        from sentiment.training.train import train
+
+        settings = load_settings()
+        registry = Registry(settings)
+        with clear_failures():
+            candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None)
+        champion = registry.champion_or_none()
+        if champion is not None and champion.run_id == candidate.run_id:
+            raise AirflowSkipException(
+                f"Nothing new to learn: champion {champion.version} has learned from {candidate.snapshot}."
+            )
+        return candidate.to_dict()
+
+    @task
+    def judge(candidate):
+        from sentiment.registry import Registry
+        from sentiment.settings import load_settings
+        from sentiment.training.promotion import judge
+
+        settings = load_settings()
+        registry = Registry(settings)
+        with clear_failures():
+            challenger, decision = judge(
+                settings, registry=registry, challenger=registry.candidate(candidate["run_id"])
+            )
+        return {"version": challenger.version, "outcome": decision.outcome.value, "reason": decision.reason}
+
+    @task(outlets=[CHAMPION])
+    def promote(decision, *, params=None, outlet_events=None):
+        from sentiment.registry import Registry
+        from sentiment.settings import load_settings
+        from sentiment.training.promotion import promote
+
+        if decision["outcome"] != "promote" or not params["promote"]:
+            raise AirflowSkipException(f"The champion stays: {decision['outcome']}. {decision['reason']}")
+        settings = load_settings()
+        with clear_failures():
+            champion = promote(settings, registry=Registry(settings), version=decision["version"])
+        outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}
+        return champion.version
+
+    promote(judge(train()))
+
+
+sentiment_retrain()

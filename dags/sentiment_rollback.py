@@ -1,0 +1,50 @@
+"""### Roll back
+
+Makes an earlier model version the champion again and serves it: alias and release together. Refuses a version that
+the gate rejected. Running it twice changes nothing more.
+
+*Runs* by hand. *Emits* `release`.
+"""
+
+from airflow.sdk import Param, dag, task
+from sentiment_catalog import DAG, RELEASE, clear_failures
+
+
+@dag(
+    **DAG,
+    dag_id="sentiment_rollback",
+    dag_display_name="Sentiment: roll back",
+    doc_md=__doc__,
+    schedule=None,
+    params={
+        "version": Param(
+            None,
+            type=["null", "string"],
+            pattern="^(v?[0-9]+)?$",
+            description="Model version to go back to. Empty: the champion before this one.",
+        ),
+        "reason": Param("", type="string", maxLength=500, description="Why; goes to the ledger."),
+    },
+)
+def sentiment_rollback() -> None:
+    @task(outlets=[RELEASE])
+    def rollback(*, params=None, outlet_events=None):
+        from sentiment.deployment.rollback import rollback
+        from sentiment.registry import Registry
+        from sentiment.settings import load_settings
+
+        settings = load_settings()
+        with clear_failures():
+            release = rollback(
+                settings,
+                registry=Registry(settings),
+                to=params["version"] or None,
+                reason=params["reason"],
+            )
+        outlet_events[RELEASE].extra = release.to_dict()
+        return release.to_dict()
+
+    rollback()
+
+
+sentiment_rollback()

@@ -1,0 +1,174 @@
+"""The kernel: texts to 64-bit keys of word n-grams, many characters at a time, in numpy alone.
+
+A batch of texts becomes one array of characters. A table gives each character its kind, so token borders
+are comparisons of neighbours. The hash of a token is the polynomial ``sum(c[j] * B**j)`` modulo 2**64, read
+off a prefix sum as a difference of two entries and moved to the origin by the inverse of ``B**start``: one
+multiplication a character, whatever the tokens (Karp and Rabin, 1987). A finaliser (splitmix64; Steele, Lea
+and Flood, 2014) spreads it over all bits, and the key of an n-gram mixes the key of its first n-1 tokens
+with that of the last one.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.features.clean import clean, words
+
+BATCH_CHARACTERS = 1 << 18
+"""Characters handled at a time: bounds memory, and keeps the working arrays near the cache."""
+
+NO_NGRAM = 0
+"""Key that stands where a text ends before the n-gram does."""
+
+_BASE = 0x9E3779B97F4A7C15 | 1
+_MASK = (1 << 64) - 1
+_STEP = np.uint64(0xD1342543DE82EF95)
+_SEPARATOR = "\n"  # not part of any token, so no token reaches from one text into the next
+_OTHER, _WORD, _MARK = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class NgramKeys:
+    """The n-grams of a batch of texts.
+
+    Attributes
+    ----------
+    keys : ndarray of uint64, shape (max_ngram, tokens)
+        ``keys[n - 1, i]`` is the key of the n tokens that start with token i, `NO_NGRAM` if there are not
+        so many left in its text.
+    rows : ndarray of int64, shape (tokens,)
+        The text, counted from 0 within the batch, to which each token belongs; ascending.
+    texts : int
+        How many texts there are, those without tokens included.
+    cleaned : str
+        The cleaned texts, end to end with a separator between them.
+    starts, ends : ndarray of int64, shape (tokens,)
+        Where each token lies in `cleaned`.
+    """
+
+    keys: NDArray[np.uint64]
+    rows: NDArray[np.int64]
+    texts: int
+    cleaned: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def word(self, length: int, token: int) -> str:
+        """Return the n-gram of `length` tokens that starts with a token, joined by single spaces."""
+        return " ".join(words(self.cleaned[self.starts[token] : self.ends[token + length - 1]]))
+
+    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return text and column of the n-grams whose column is not negative, once a text, in order.
+
+        Parameters
+        ----------
+        columns : ndarray of int32, shape of `keys`
+            Column of each n-gram in a matrix of `width` columns.
+        """
+        places = (self.rows * width + columns)[columns >= 0]
+        places.sort()
+        places = places[np.diff(places, prepend=-1) != 0]
+        rows, distinct = np.divmod(places, width)
+        return rows, distinct
+
+
+def ngram_keys(texts: Sequence[str], max_ngram: int) -> NgramKeys:
+    """Hash all word n-grams of 1 to `max_ngram` tokens of the texts, cleaned first.
+
+    The tokens are exactly those of ``clean.words``, for every text that a Python string can hold.
+    """
+    cleaned = [clean(text) for text in texts]
+    joined = _SEPARATOR.join(cleaned)
+    codes, kinds = _characters(joined)
+    starts, ends = _borders(kinds)
+    tokens = _mix(_token_hashes(codes, starts, ends))
+    limits = np.cumsum([len(text) + len(_SEPARATOR) for text in cleaned], dtype=np.int64)
+    rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, limits), prepend=0))
+    return NgramKeys(_combine(tokens, rows, max_ngram), rows, len(texts), joined, starts, ends)
+
+
+def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[slice]:
+    """Cut the texts into runs of about `limit` characters; a longer text is a run of its own."""
+    begin, size = 0, 0
+    for position, text in enumerate(texts):
+        if size and size + len(text) > limit:
+            yield slice(begin, position)
+            begin, size = position, 0
+        size += len(text) + 1
+    if begin < len(texts):
+        yield slice(begin, len(texts))
+
+
+def _characters(joined: str) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8]]:
+    """Code points and the kind of each; one byte a character where the text allows it."""
+    try:
+        codes: NDArray[np.unsignedinteger] = np.frombuffer(joined.encode("latin-1"), np.uint8)
+        return codes, _kinds(0x100)[codes]
+    except UnicodeEncodeError:
+        codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
+        return codes, _kinds(0x110000)[codes]
+
+
+@lru_cache
+def _kinds(size: int) -> NDArray[np.uint8]:
+    """Kind of each of the first `size` code points, asked of `re` itself."""
+    kinds = np.full(size, _OTHER, np.uint8)
+    for run in re.finditer(r"\w+", "".join(map(chr, range(size)))):
+        kinds[run.start() : run.end()] = _WORD
+    kinds[[ord("!"), ord("?")]] = _MARK
+    return kinds
+
+
+def _borders(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where tokens start, and where they end (exclusive)."""
+    word, mark = kinds == _WORD, kinds == _MARK
+    change = np.ones(len(kinds) + 1, np.bool_)
+    change[1:-1] = word[1:] != word[:-1]
+    starts = np.flatnonzero((word & change[:-1]) | mark)
+    ends = np.flatnonzero((word & change[1:]) | mark) + 1
+    return starts, ends
+
+
+def _token_hashes(
+    codes: NDArray[np.unsignedinteger], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    size = 1 << max(12, len(codes).bit_length())
+    powers, inverses = _powers(size) if size <= 2 * BATCH_CHARACTERS else _powers.__wrapped__(size)
+    prefix = np.zeros(len(codes) + 1, np.uint64)
+    np.cumsum(codes * powers[: len(codes)], out=prefix[1:])
+    return (prefix[ends] - prefix[starts]) * inverses[starts]
+
+
+@lru_cache(maxsize=16)
+def _powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the first `size` powers of the base and of its inverse, modulo 2**64."""
+
+    def series(base: int) -> NDArray[np.uint64]:
+        factors = np.full(size, base, np.uint64)
+        factors[0] = 1
+        return np.multiply.accumulate(factors)
+
+    return series(_BASE), series(pow(_BASE, -1, _MASK + 1))
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Finaliser of splitmix64, in place."""
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
+
+
+def _combine(tokens: NDArray[np.uint64], rows: NDArray[np.int64], max_ngram: int) -> NDArray[np.uint64]:
+    keys = np.full((max_ngram, len(tokens)), NO_NGRAM, np.uint64)
+    keys[0] = tokens
+    for extra in range(1, min(max_ngram, len(tokens))):
+        longer = _mix(keys[extra - 1, :-extra] * _STEP + tokens[extra:])
+        keys[extra, :-extra] = np.where(rows[:-extra] == rows[extra:], longer, np.uint64(NO_NGRAM))
+    return keys

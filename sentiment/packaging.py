@@ -1,0 +1,269 @@
+"""From a registered model to a Bento: the one served artifact, made only if its scorer is proven.
+
+A Bento's version is the model version and a digest of everything in it, so the same model and the same code
+give the same Bento, and a changed line of served code gives another.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from sentiment.errors import IntegrityError, ServiceError, storage_errors
+from sentiment.labels import LABELS, LabelScheme
+from sentiment.registry import ModelVersion, Registry
+from sentiment.serving.manifest import MANIFEST_FILE, SCORER_FILE, Manifest, ServedModel
+from sentiment.settings import Settings
+from sentiment.storage import Storage
+from sentiment.training.proof import prove
+
+BENTO_NAME = "sentiment"
+BENTOS = "bentos"
+RECIPE = "bentofile.yaml"
+SERVICE = "bento/service.py"
+BUILD_SECONDS = 300
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BentoPackage:
+    """A built Bento."""
+
+    tag: str
+    version: str
+    path: str
+    digest: str
+    model_version: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the package as JSON types."""
+        return asdict(self)
+
+
+def package(settings: Settings, registry: Registry, version: str | None = None) -> BentoPackage:
+    """Make the Bento of a model version, or return the one there is.
+
+    Parameters
+    ----------
+    settings : Settings
+        The Bento goes to ``bentoml/`` under the local folder and, as a file, to ``bentos/`` in the storage.
+    registry : Registry
+        Where the model is.
+    version : str, optional
+        The model version; the champion if not given.
+
+    Raises
+    ------
+    NoChampionError
+        No version was given and nothing has been promoted.
+    IntegrityError
+        The scorer is not the registered one, or does not reproduce the pipeline.
+    ServiceError
+        BentoML could not build it; with its last lines.
+    """
+    started = time.perf_counter()
+    model = registry.version(version) if version else registry.champion()
+    home = settings.local_dir / "bentoml"
+    with _alone(home), tempfile.TemporaryDirectory(prefix="bento-") as temporary:
+        manifest = _stage(settings, registry, model, Path(temporary))
+        name = f"v{model.version}-{manifest.bento_digest[:12]}"
+        path = home / "bentos" / BENTO_NAME / name
+        if not _is_whole(path, manifest.bento_digest):
+            shutil.rmtree(path, ignore_errors=True)
+            _build(Path(temporary), home, name)
+            if not _is_whole(path, manifest.bento_digest):
+                raise IntegrityError(
+                    f"The built Bento {path} is not what was staged.", fix="Package it again."
+                )
+        _export(Storage(settings), path, f"{BENTOS}/{BENTO_NAME}-{name}.bento")
+    return BentoPackage(
+        tag=f"{BENTO_NAME}:{name}",
+        version=name,
+        path=str(path),
+        digest=manifest.bento_digest,
+        model_version=model.version,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
+    """Put everything a Bento holds into `folder` and return its manifest."""
+    root = _project_root()
+    code = _needed_modules(root)
+    for name in (*code, RECIPE):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / name, folder / name)
+    probes = prove(settings, registry, model)
+    (folder / "model").mkdir()
+    shutil.copyfile(registry.artifact(model, SCORER_FILE), folder / "model" / SCORER_FILE)
+    manifest = Manifest(
+        name=settings.registry.model_name,
+        model_version=model.version,
+        run_id=model.run_id,
+        snapshot=model.snapshot,
+        scorer_digest=model.digest,
+        scheme=_scheme(model),
+        labels=tuple(model.labels),
+        metrics=dict(model.metrics),
+        code_version=installed_version("sentiment"),
+        code_digest=_digest_of_files(folder, code),
+        recipe_digest=_digest_of_files(folder, [RECIPE]),
+        probes=probes,
+    )
+    manifest = manifest.model_copy(update={"bento_digest": _digest(manifest), "built_at": datetime.now(UTC)})
+    (folder / "model" / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
+    return manifest
+
+
+def _digest(manifest: Manifest) -> str:
+    """Digest of what decides the answers: the model, its facts and the served code."""
+    facts = manifest.model_dump(mode="json", exclude={"bento_digest", "built_at"})
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_files(folder: Path, names: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _scheme(model: ModelVersion) -> LabelScheme:
+    for scheme, labels in LABELS.items():
+        if labels == tuple(model.labels):
+            return scheme
+    raise IntegrityError(
+        f"Model version {model.version} has the labels {tuple(model.labels)}, which are those of no scheme.",
+        fix="Train and register the model again.",
+    )
+
+
+def _project_root() -> Path:
+    """Return the folder of the checkout, which holds the recipe and the service."""
+    root = Path(__file__).resolve().parents[1]
+    if missing := [name for name in (RECIPE, SERVICE) if not (root / name).is_file()]:
+        raise ServiceError(
+            f"Cannot package: {root} holds no {' and no '.join(missing)}.",
+            fix="Install the project from its checkout in editable mode: `make install`.",
+        )
+    return root
+
+
+def _needed_modules(root: Path) -> list[str]:
+    """Return the files of our modules that the service imports, directly or not, as paths under `root`."""
+    found: set[str] = set()
+    waiting = [SERVICE, "bento/__init__.py", "sentiment/__init__.py"]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for module in _imports(root / name):
+            parts = module.split(".")
+            for end in range(1, len(parts) + 1):
+                stem = "/".join(parts[:end])
+                waiting += [file for file in (f"{stem}.py", f"{stem}/__init__.py") if (root / file).is_file()]
+    return sorted(found)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield the modules of ours that a file imports."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in ("bento", "sentiment"))
+
+
+def _build(context: Path, home: Path, version: str) -> None:
+    """Run ``bentoml build`` in a process of its own: this package does not import bentoml."""
+    command = [sys.executable, "-m", "bentoml", "build", "--version", version, "--output", "tag", "."]
+    env = {
+        **os.environ,
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "OTEL_SDK_DISABLED": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    try:
+        done = subprocess.run(
+            command,
+            cwd=context,
+            env=env,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=BUILD_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServiceError(
+            f"BentoML did not finish building {BENTO_NAME}:{version} in {BUILD_SECONDS} s.",
+            fix="Try again when the machine is less busy.",
+        ) from error
+    if done.returncode:
+        last = "\n".join(f"    {line}" for line in (done.stdout + done.stderr).splitlines()[-15:])
+        raise ServiceError(
+            f"BentoML could not build {BENTO_NAME}:{version}. Its last lines:\n{last}\n",
+            fix=f"Correct what they say, in {RECIPE} or bento/.",
+        )
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    """Whether there is a Bento with that digest, with every byte of code and model as it was staged."""
+    source = path / "src"
+    if not (path / "bento.yaml").is_file():
+        return False
+    try:
+        manifest = ServedModel.load(source / "model").manifest
+        code = [str(file.relative_to(source)) for file in source.glob("*/**/*.py")]
+        same = _digest_of_files(source, code) == manifest.code_digest
+    except (OSError, IntegrityError) as error:
+        log.warning("%s is damaged and is made again: %s", path, error)
+        return False
+    return same and _digest(manifest) == manifest.bento_digest == digest
+
+
+def _export(storage: Storage, path: Path, target: str) -> None:
+    """Put the Bento into the storage as a file that ``bentoml import`` reads, unless it is there."""
+    if target in storage.list(BENTOS):
+        return
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=1) as archive:
+        for file in sorted(path.rglob("*")):
+            if "__pycache__" not in file.parts:
+                archive.add(file, arcname=str(file.relative_to(path)), recursive=False)
+    storage.write(target, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Let one process at a time make Bentos in `home`; the others wait."""
+    with storage_errors(str(home)):
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "package.lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

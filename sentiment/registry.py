@@ -1,0 +1,487 @@
+"""Models in MLflow: runs, versions, the aliases ``champion``, ``challenger`` and ``previous_champion``.
+
+Promotion is a compare-and-swap. MLflow has none, so each promotion first claims the next number in
+``registry/promotions/`` with a write that only one caller can win; the aliases follow the claim.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment.errors import (
+    IntegrityError,
+    ModelError,
+    NoChampionError,
+    PromotionConflictError,
+    SentimentError,
+    ServiceError,
+)
+from sentiment.serving.scorer import Scorer
+from sentiment.settings import Settings
+from sentiment.storage import Storage
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from sklearn.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
+PROMOTIONS = "registry/promotions"
+SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A freshly trained model: an MLflow run, not yet registered."""
+
+    run_id: str
+    snapshot: str
+    digest: str
+    labels: tuple[str, ...]
+    metrics: Mapping[str, float]
+    train_rows: int
+    test_rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the candidate as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered model."""
+
+    version: str
+    run_id: str
+    snapshot: str
+    digest: str
+    labels: tuple[str, ...]
+    metrics: Mapping[str, float]
+    decision: str
+    aliases: tuple[str, ...]
+    created_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the version as JSON types."""
+        return {**asdict(self), "created_at": self.created_at.isoformat()}
+
+
+class Registry:
+    """The registered models of one platform."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._storage = Storage(settings)
+        self._name = settings.registry.model_name
+        self._cache = settings.local_dir / "cache" / "models"
+        self._client = _connect(settings)
+
+    @property
+    def address(self) -> str:
+        """Where MLflow keeps its records."""
+        return self._settings.tracking_uri
+
+    # -- runs ------------------------------------------------------------------------------------------
+
+    def find_run(self, key: str) -> Candidate | None:
+        """Return the finished run with a training key, if there is one."""
+        with self._errors("search runs"):
+            runs = self._client.search_runs(
+                [self._experiment_id()], f"tags.`sentiment.key` = '{key}' and attributes.status = 'FINISHED'"
+            )
+        return self.candidate(runs[0].info.run_id) if runs else None
+
+    def candidate(self, run_id: str) -> Candidate:
+        """Return the candidate that a run trained."""
+        with self._errors(f"read run {run_id}"):
+            run = self._client.get_run(run_id)
+        tags = run.data.tags
+        if "sentiment.digest" not in tags:
+            raise ModelError(f"Run {run_id} holds no sentiment model.", fix="Train one: `sentiment train`.")
+        return Candidate(
+            run_id=run_id,
+            snapshot=tags["sentiment.snapshot"],
+            digest=tags["sentiment.digest"],
+            labels=tuple(json.loads(tags["sentiment.labels"])),
+            metrics=dict(run.data.metrics),
+            train_rows=int(tags["sentiment.train_rows"]),
+            test_rows=int(tags["sentiment.test_rows"]),
+        )
+
+    def newest_candidate(self) -> Candidate:
+        """Return the candidate that was trained last.
+
+        Raises
+        ------
+        ModelError
+            Nothing has been trained yet.
+        """
+        with self._errors("search runs"):
+            runs = self._client.search_runs(
+                [self._experiment_id()],
+                "tags.`sentiment.key` != '' and attributes.status = 'FINISHED'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+        if not runs:
+            raise ModelError("Nothing has been trained yet.", fix="`sentiment train`, or `sentiment run --data FILE`.")
+        return self.candidate(runs[0].info.run_id)
+
+    def log_candidate(
+        self,
+        *,
+        key: str,
+        pipeline: Pipeline,
+        scorer: Scorer,
+        trusted_types: Sequence[str],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> Candidate:
+        """Log a trained model as one MLflow run; the run counts only once it is complete."""
+        import mlflow
+        import mlflow.sklearn
+        from mlflow.models import infer_signature
+
+        with self._errors("log the candidate"):
+            mlflow.set_experiment(experiment_id=self._experiment_id())
+            with mlflow.start_run() as run:
+                mlflow.set_tags({**tags, "sentiment.digest": scorer.digest})
+                mlflow.log_params(dict(params))
+                mlflow.log_metrics(dict(metrics))
+                path = self._cache / run.info.run_id / SCORER_FILE
+                path.parent.mkdir(parents=True, exist_ok=True)
+                scorer.save(path)
+                mlflow.log_artifact(str(path))
+                mlflow.sklearn.log_model(
+                    pipeline,
+                    name="model",
+                    serialization_format="skops",
+                    skops_trusted_types=list(trusted_types),
+                    signature=infer_signature(["a review"], ["positive"]),
+                    pip_requirements=_requirements(),
+                )
+                mlflow.set_tag("sentiment.key", key)  # last: what find_run looks for
+        return self.candidate(run.info.run_id)
+
+    # -- versions --------------------------------------------------------------------------------------
+
+    def register(self, candidate: Candidate, *, decision: str) -> ModelVersion:
+        """Register a candidate as the challenger; the same run is registered once."""
+        with self._errors("register the challenger"):
+            self._ensure_model()
+            found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
+            if found:
+                version = str(found[0].version)
+            else:
+                version = str(self._create_version(candidate))
+            self._client.set_model_version_tag(self._name, version, "decision", decision)
+            self._client.set_registered_model_alias(self._name, CHALLENGER, version)
+        return self.version(version)
+
+    def version(self, version: str) -> ModelVersion:
+        """Return a version by number (``3`` or ``v3``) or alias."""
+        from mlflow.exceptions import MlflowException
+
+        wanted = version.removeprefix("v")
+        try:
+            with self._errors(f"read version {version}"):
+                if wanted.isdigit():
+                    found = self._client.get_model_version(self._name, wanted)
+                else:
+                    found = self._client.get_model_version_by_alias(self._name, wanted)
+                metrics = self._client.get_run(str(found.run_id)).data.metrics
+        except ModelError as error:
+            if isinstance(error.__cause__, MlflowException):
+                raise ModelError(
+                    f"There is no model {self._name} {version}.", fix="`sentiment status` lists the versions."
+                ) from error
+            raise
+        return _model_version(found, metrics)
+
+    def versions(self) -> list[ModelVersion]:
+        """Return all registered versions, newest first."""
+        with self._errors("list versions"):
+            self._ensure_model()
+            model = self._client.get_registered_model(self._name)
+            found = list(self._client.search_model_versions(f"name='{self._name}'", max_results=200))
+            by_version: dict[str, list[str]] = {}
+            for alias, number in model.aliases.items():
+                by_version.setdefault(str(number), []).append(alias)
+            for item in found:  # a search answers without the aliases
+                item._aliases = by_version.get(str(item.version), [])
+            metrics = {item.run_id: self._client.get_run(str(item.run_id)).data.metrics for item in found}
+        listed = [_model_version(item, metrics[item.run_id]) for item in found]
+        return sorted(listed, key=lambda item: -int(item.version))
+
+    def champion(self) -> ModelVersion:
+        """Return the champion.
+
+        Raises
+        ------
+        NoChampionError
+            Nothing has been promoted yet.
+        """
+        try:
+            return self.version(CHAMPION)
+        except ServiceError:
+            raise
+        except ModelError as error:
+            raise NoChampionError(
+                "There is no champion yet.",
+                fix="Train and promote a first model: `sentiment run --data FILE`, "
+                "or the DAG sentiment_retrain.",
+            ) from error
+
+    def champion_or_none(self) -> ModelVersion | None:
+        """Return the champion, or None before the first promotion."""
+        try:
+            return self.champion()
+        except NoChampionError:
+            return None
+
+    # -- promotion -------------------------------------------------------------------------------------
+
+    def promote(
+        self, version: str, *, expected: str | None, reason: str, rollback: bool = False
+    ) -> ModelVersion:
+        """Move the ``champion`` alias to `version` if the champion is still `expected`.
+
+        Parameters
+        ----------
+        version : str
+            The version to promote.
+        expected : str or None
+            The champion that the decision was taken against; None for a first model.
+        rollback : bool
+            Going back: `previous_champion` becomes what it was when `version` was promoted, so that a second
+            rollback goes further back and never forward to what was just left.
+
+        Raises
+        ------
+        PromotionConflictError
+            The champion is another one by now. Of two concurrent callers exactly one gets through.
+        """
+        target = self.version(version)
+        number, last = self._last_promotion()
+        if last is None or last["to"] != target.version:
+            current = self._current(last)
+            if current == target.version:
+                return target
+            if current != expected:
+                raise _conflict(target.version, expected=expected, current=current)
+            record = {
+                "from": current,
+                "to": target.version,
+                "previous": self._came_after(target.version) if rollback else current,
+                "rollback": rollback,
+                "reason": reason,
+                "at": _now(),
+            }
+            claimed = self._storage.create(f"{PROMOTIONS}/{number + 1:08d}.json", json.dumps(record).encode())
+            if not claimed:
+                current = self._current(self._last_promotion()[1])
+                raise _conflict(target.version, expected=expected, current=current)
+            last = record
+        with self._errors(f"move the alias {CHAMPION}"):
+            self._client.set_registered_model_alias(self._name, CHAMPION, target.version)
+            if CHALLENGER in target.aliases:
+                self._client.delete_registered_model_alias(self._name, CHALLENGER)
+            if last["previous"]:
+                self._client.set_registered_model_alias(self._name, PREVIOUS, last["previous"])
+            else:
+                self._client.delete_registered_model_alias(self._name, PREVIOUS)
+        return self.version(target.version)
+
+    def ended_in_rollback(self) -> bool:
+        """Whether the champion got there by a rollback."""
+        _, last = self._last_promotion()
+        return bool(last and last["rollback"])
+
+    def _came_after(self, version: str) -> str | None:
+        """Return the champion that `version` replaced when it was last promoted for its own merit."""
+        for path in reversed(self._storage.list(PROMOTIONS)):
+            record = self._storage.read_json(path)
+            if record["to"] == version and not record["rollback"]:
+                return str(record["from"]) if record["from"] else None
+        return None
+
+    def _last_promotion(self) -> tuple[int, dict[str, Any] | None]:
+        paths = self._storage.list(PROMOTIONS)
+        if not paths:
+            return 0, None
+        return int(Path(paths[-1]).stem), self._storage.read_json(paths[-1])
+
+    def _current(self, last: Mapping[str, Any] | None) -> str | None:
+        """Return the champion, counting a claimed promotion whose alias has not followed yet."""
+        champion = self.champion_or_none()
+        alias = champion.version if champion else None
+        if last and alias == last["from"]:
+            return str(last["to"])
+        return alias
+
+    # -- files -----------------------------------------------------------------------------------------
+
+    def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:
+        """Return a local copy of one of the run's files, fetched once."""
+        from mlflow.artifacts import download_artifacts
+
+        folder = self._cache / model.run_id
+        if not (folder / name).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._errors(f"fetch {name} of run {model.run_id}"):
+                download_artifacts(run_id=model.run_id, artifact_path=name, dst_path=str(folder))
+        return folder / name
+
+    def load_scorer(self, model: ModelVersion | Candidate) -> Scorer:
+        """Load the scorer, checked against the registered digest."""
+        return Scorer.load(self.artifact(model, SCORER_FILE), digest=model.digest)
+
+    def load_pipeline(self, model: ModelVersion, *, trusted_types: Sequence[str]) -> Pipeline:
+        """Load the scikit-learn pipeline with skops; types outside the allow-list are refused."""
+        import skops.io
+        from mlflow.artifacts import download_artifacts
+        from skops.io.exceptions import UntrustedTypesFoundException
+
+        folder = self._cache / model.run_id / "pipeline"
+        if not (folder / PIPELINE_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._errors(f"fetch the pipeline of version {model.version}"):
+                uri = f"models:/{self._name}/{model.version}/{PIPELINE_FILE}"
+                download_artifacts(artifact_uri=uri, dst_path=str(folder))
+        try:
+            pipeline: Pipeline = skops.io.load(folder / PIPELINE_FILE, trusted=list(trusted_types))
+        except UntrustedTypesFoundException as error:
+            raise IntegrityError(
+                f"The pipeline of version {model.version} holds types that are not ours: {error}.",
+                fix="Do not load it; find out who wrote the file. Roll back: `sentiment rollback`.",
+            ) from error
+        return pipeline
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _experiment_id(self) -> str:
+        name = self._settings.registry.experiment
+        found = self._client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None if self._settings.registry.tracking_uri else self._artifact_root()
+        return str(self._client.create_experiment(name, artifact_location=location))
+
+    def _artifact_root(self) -> str:
+        root = self._storage.uri("mlflow/artifacts")
+        return root if "://" in root else Path(root).as_uri()
+
+    def _ensure_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(self._name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _create_version(self, candidate: Candidate) -> int:
+        run = self._client.get_run(candidate.run_id)
+        model_id = run.outputs.model_outputs[0].model_id
+        created = self._client.create_model_version(
+            self._name,
+            source=f"models:/{model_id}",
+            run_id=candidate.run_id,
+            model_id=model_id,
+            tags={
+                "snapshot": candidate.snapshot,
+                "digest": candidate.digest,
+                "labels": json.dumps(candidate.labels),
+            },
+        )
+        return int(created.version)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except SentimentError:
+            raise
+        except MlflowException as error:
+            if "Max retries" in str(error) or "API request to" in str(error):
+                raise self._unreachable(what, error) from error
+            raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {self.address}") from error
+        except requests.RequestException as error:
+            raise self._unreachable(what, error) from error
+
+    def _unreachable(self, what: str, error: Exception) -> ServiceError:
+        return ServiceError(
+            f"Could not {what}: MLflow at {self.address} does not answer ({type(error).__name__}).",
+            fix="Start it (`sentiment up`) or correct registry.tracking_uri.",
+        )
+
+
+def _connect(settings: Settings) -> MlflowClient:
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.registry.timeout_seconds),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }.items():
+        os.environ.setdefault(name, value)  # the only way to tell MLflow
+    uri = settings.tracking_uri
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    for noisy in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
+    tags = found.tags
+    return ModelVersion(
+        version=str(found.version),
+        run_id=found.run_id,
+        snapshot=tags.get("snapshot", ""),
+        digest=tags.get("digest", ""),
+        labels=tuple(json.loads(tags.get("labels", "[]"))),
+        metrics=dict(metrics),
+        decision=tags.get("decision", ""),
+        aliases=tuple(sorted(found.aliases or ())),
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+    )
+
+
+def _conflict(version: str, *, expected: str | None, current: str | None) -> PromotionConflictError:
+    return PromotionConflictError(
+        f"Version {version} was judged against {_name(expected)}, but the champion is {_name(current)} by now.",
+        fix=f"Judge it again against the champion of today: `sentiment promote {version}`.",
+    )
+
+
+def _name(version: str | None) -> str:
+    return f"version {version}" if version else "no champion"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _requirements() -> list[str]:
+    """Return the installed versions that the stored pipeline needs."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("numpy", "scikit-learn", "scipy", "skops")]

@@ -1,0 +1,273 @@
+"""The Delta tables of reviews and of quarantined rows: exactly-once appends, snapshots, splits.
+
+A snapshot is a version of the reviews table. A commit carries the ids of what it holds as Delta application
+transactions. It is a compare-and-swap on the table version, so two writers cannot both record one id.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from sentiment.errors import DataError, StorageError, storage_errors
+from sentiment.storage import Storage
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+REVIEWS_SCHEMA = pa.schema(
+    [
+        ("review_id", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("ingested_at", TIMESTAMP),
+        ("batch_id", pa.string()),
+        ("row_number", pa.int64()),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("reason", pa.string()),
+        ("source_file", pa.string()),
+        ("row_number", pa.int64()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("batch_id", pa.string()),
+        ("quarantined_at", TIMESTAMP),
+    ]
+)
+
+_HASH_DIGITS = 13  # 52 bits: exact in a float
+_COMMIT_ATTEMPTS = 20
+
+
+class Table:
+    """One Delta table under ``tables/``.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where it lives.
+    name : str
+        Its folder under ``tables/``.
+    schema : pyarrow.Schema
+        Its columns; every append is cast to it.
+    """
+
+    def __init__(self, storage: Storage, name: str, schema: pa.Schema) -> None:
+        self.name = name
+        self.schema = schema
+        self.uri = storage.uri(f"tables/{name}")
+        self._options = storage.options()
+
+    def open(self, version: int | None = None) -> DeltaTable | None:
+        """Open the newest or a given version; None if there is no table yet."""
+        with storage_errors(self.uri):
+            try:
+                return DeltaTable(self.uri, version=version, storage_options=self._options)
+            except TableNotFoundError:
+                return None
+
+    def recorded(self, ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that a commit has already recorded."""
+        table = self.open()
+        return set() if table is None else _recorded(table, ids)
+
+    def append(self, frame: pd.DataFrame, *, ids: Sequence[str]) -> bool:
+        """Append rows in one commit that records `ids`, unless one of them is recorded already.
+
+        Returns
+        -------
+        bool
+            Whether this call wrote the rows. False: an id was recorded, nothing was written.
+        """
+        rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
+        commit = CommitProperties(app_transactions=[Transaction(i, 1) for i in ids], max_commit_retries=0)
+        for attempt in range(_COMMIT_ATTEMPTS):
+            table = self._open_or_create()
+            if _recorded(table, ids):
+                return False
+            try:
+                with storage_errors(self.uri):
+                    write_deltalake(table, rows, mode="append", commit_properties=commit)
+                return True
+            except CommitFailedError:  # another writer took the version: look again at what it recorded
+                time.sleep(0.02 * (attempt + 1))
+        raise StorageError(
+            f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
+            fix="Run the same command again; nothing was written.",
+        )
+
+    def read(
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        where: pads.Expression | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Read columns of the rows that match, as an Arrow table; no rows if there is no table yet."""
+        table = self.open(version)
+        names = list(columns) if columns is not None else self.schema.names
+        if table is None:
+            return self.schema.empty_table().select(names)
+        with storage_errors(self.uri):
+            return table.to_pyarrow_dataset().to_table(columns=names, filter=where)
+
+    def read_newest(
+        self,
+        newest: int | None,
+        *,
+        by: Sequence[str],
+        where: pads.Expression | None = None,
+        version: int | None = None,
+    ) -> pd.DataFrame:
+        """Read the `newest` matching rows (all if None), oldest first, ordered by the columns `by`."""
+        if newest is not None:
+            moments = self.read(columns=[by[0]], where=where, version=version)[by[0]]
+            if newest < len(moments):
+                cut = moments.sort()[-newest] if newest > 0 else None
+                recent = pads.scalar(False) if cut is None else pads.field(by[0]) >= cut
+                where = recent if where is None else where & recent
+        rows = self.read(where=where, version=version).sort_by([(name, "ascending") for name in by])
+        return (rows if newest is None else rows.slice(max(0, len(rows) - newest))).to_pandas()
+
+    def _open_or_create(self) -> DeltaTable:
+        table = self.open()
+        if table is not None:
+            return table
+        with storage_errors(self.uri):
+            return DeltaTable.create(
+                self.uri, schema=self.schema, mode="ignore", storage_options=self._options
+            )
+
+
+class Reviews(Table):
+    """The reviews table."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage, "reviews", REVIEWS_SCHEMA)
+
+
+class Quarantine(Table):
+    """The rows that the data contract refused, with their reasons."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage, "quarantine", QUARANTINE_SCHEMA)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One immutable version of the reviews table; ``str()`` gives ``reviews@v12``."""
+
+    version: int
+    rows: int
+    uri: str
+
+    def __str__(self) -> str:
+        return f"reviews@v{self.version}"
+
+
+def latest_snapshot(storage: Storage) -> Snapshot | None:
+    """Return the newest snapshot, or None while there are no reviews."""
+    reviews = Reviews(storage)
+    table = reviews.open()
+    if table is None:
+        return None
+    with storage_errors(reviews.uri):
+        rows = int(table.count())
+    return Snapshot(version=table.version(), rows=rows, uri=reviews.uri) if rows else None
+
+
+def read_snapshot(
+    storage: Storage,
+    version: int,
+    *,
+    split: str | None = None,
+    labelled_only: bool = True,
+    newest: int | None = None,
+) -> pd.DataFrame:
+    """Read the reviews of one snapshot, oldest first, in an order that never changes.
+
+    Parameters
+    ----------
+    storage : Storage
+        Where the table lives.
+    version : int
+        The snapshot's number.
+    split : {"train", "test"}, optional
+        Only this side of the split.
+    labelled_only : bool
+        Leave out reviews without a label. Otherwise a text that was later labelled counts once, labelled.
+    newest : int, optional
+        Only the newest so many.
+
+    Raises
+    ------
+    DataError
+        There is no such snapshot.
+    """
+    where = None if split is None else pads.field("split") == split
+    if labelled_only:
+        labelled = pads.field("label").is_valid()
+        where = labelled if where is None else where & labelled
+    reviews = Reviews(storage)
+    _check_version(reviews, version)
+    frame = reviews.read_newest(
+        newest if labelled_only else None,
+        by=("ingested_at", "batch_id", "row_number"),
+        where=where,
+        version=version,
+    )
+    if labelled_only:
+        return frame
+    superseded = frame["label"].isna() & frame["review_id"].isin(
+        frame.loc[frame["label"].notna(), "review_id"]
+    )
+    frame = frame[~superseded]
+    return (frame if newest is None else frame.iloc[max(0, len(frame) - newest) :]).reset_index(drop=True)
+
+
+def split_of(review_id: str, test_share: float) -> str:
+    """Return ``"test"`` for a stable `test_share` of the ids, else ``"train"``."""
+    position = int(review_id[:_HASH_DIGITS], 16) / 16**_HASH_DIGITS
+    return "test" if position < test_share else "train"
+
+
+def parse_snapshot(name: str) -> int:
+    """Return the version that ``reviews@v12``, ``v12`` or ``12`` names.
+
+    Raises
+    ------
+    DataError
+        It names none.
+    """
+    if found := re.fullmatch(r"(?:reviews@)?v?(\d{1,18})", name.strip()):
+        return int(found[1])
+    raise DataError(f"{name!r} is not a snapshot.", fix="Write it like reviews@v12, or 12.")
+
+
+def _check_version(reviews: Reviews, version: int) -> None:
+    table = reviews.open()
+    if table is None:
+        raise DataError(
+            f"There is no snapshot v{version}: no reviews at {reviews.uri}.", fix="Ingest reviews first."
+        )
+    if version > table.version() or version < 0:
+        raise DataError(
+            f"There is no snapshot reviews@v{version}; the newest is reviews@v{table.version()}.",
+            fix="Name one that exists, or leave it out to take the newest.",
+        )
+
+
+def _recorded(table: DeltaTable, ids: Iterable[str]) -> set[str]:
+    return {i for i in ids if table.transaction_version(i) is not None}

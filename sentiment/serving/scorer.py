@@ -1,0 +1,234 @@
+"""The scorer: a trained pipeline as plain arrays, answering with the same probabilities in numpy alone.
+
+A model file is an ``.npz`` of plain arrays. It is read without unpickling, so it can hold numbers and
+text but no code, and its digest is taken over the content.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.errors import IntegrityError
+from sentiment.features.tokens import NgramKeys, batches, ngram_keys
+from sentiment.features.vocabulary import UNKNOWN, Vocabulary
+
+FORMAT = 1
+"""Version of the file format; a scorer reads no other."""
+
+BASELINE = "(baseline)"
+"""Stands for the intercept among the contributions; no n-gram holds a bracket."""
+
+
+def probabilities_of(margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn margins into probabilities of the labels.
+
+    Parameters
+    ----------
+    margins : ndarray of shape (n, 1) or (n, labels)
+        Log-odds: of the second label in the binary case, else of each label against the rest.
+
+    Returns
+    -------
+    ndarray of shape (n, labels)
+        The sigmoid, or the sigmoids divided by their sum. Rows sum to one and hold no NaN however large
+        the margins are.
+    """
+    if margins.shape[1] == 1:
+        margins = np.hstack([-margins, margins])
+    logs = -np.logaddexp(0.0, -margins)
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Probabilities of the labels of texts.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        From the most negative to the most positive; the order of the columns of the probabilities.
+    vocabulary : Vocabulary
+        The n-grams that count.
+    weights : ndarray of float64, shape (1 or labels, columns)
+        What each n-gram adds to the margins; one row in the binary case.
+    intercepts : ndarray of float64, shape (1 or labels,)
+        Margins of a text in which no n-gram counts.
+    max_ngram : int
+        Longest n-gram.
+    """
+
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    weights: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    max_ngram: int
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex: equal models have equal digests, whoever wrote them and when."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self._arrays().items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the probability of each label, shape (texts, labels); rows sum to one."""
+        return probabilities_of(self.margins(texts))
+
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return how positive each text is, from 0 to 1.
+
+        The mean position of the label when the labels are spread evenly over 0 to 1; in the binary case,
+        the probability of the positive label.
+        """
+        positions = np.linspace(0.0, 1.0, len(self.labels))
+        scores: NDArray[np.float64] = np.clip(self.probabilities(texts) @ positions, 0.0, 1.0)
+        return scores
+
+    def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the log-odds before they become probabilities, shape (texts, 1 or labels)."""
+        margins = np.empty((len(texts), len(self.intercepts)))
+        for batch in batches(texts):
+            keys = ngram_keys(texts[batch], self.max_ngram)
+            rows, columns = self._known(keys)
+            for index, weights in enumerate(self.weights):
+                sums = np.bincount(rows, weights[columns], minlength=keys.texts)
+                margins[batch, index] = sums + self.intercepts[index]
+        return margins
+
+    def unknown_share(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the share of each text's tokens (words, ``!``, ``?``) that the model does not know.
+
+        Zero for a text without tokens.
+        """
+        shares = np.empty(len(texts))
+        for batch in batches(texts):
+            tokens = ngram_keys(texts[batch], 1)
+            unknown = self.vocabulary.columns(tokens.keys[0]) == UNKNOWN
+            counts = np.bincount(tokens.rows, minlength=tokens.texts)
+            unknowns = np.bincount(tokens.rows, unknown, minlength=tokens.texts)
+            shares[batch] = unknowns / np.maximum(counts, 1)
+        return shares
+
+    def contributions(self, text: str) -> list[tuple[str, float]]:
+        """Return what each known n-gram of a text adds towards the positive end, largest first.
+
+        The values, with the intercept as `BASELINE`, sum to the margin in the binary case. With more
+        labels they sum to the mean of the margins, each counted by the position of its label from -1 (the
+        worst) to 1 (the best).
+        """
+        _, columns = self._known(ngram_keys([text], self.max_ngram))
+        if len(self.weights) == 1:
+            direction = np.ones(1)
+        else:
+            direction = np.linspace(-1.0, 1.0, len(self.weights)) / len(self.weights)
+        values = (direction @ self.weights[:, columns]).tolist()
+        found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
+        found.append((BASELINE, float(direction @ self.intercepts)))
+        return sorted(found, key=lambda item: (-abs(item[1]), item[0]))
+
+    def save(self, path: Path) -> None:
+        """Write the model file; a reader sees the old file or the new one, never a part."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                np.savez(file, allow_pickle=False, **self._arrays())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: Path, *, digest: str | None = None) -> "Scorer":
+        """Read a model file.
+
+        Raises
+        ------
+        IntegrityError
+            It is missing, damaged, of another format, or not the file with that digest.
+        """
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            scorer = cls._from_arrays(arrays)
+        except Exception as error:  # a damaged zip or array fails in many ways
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise IntegrityError(
+                f"{path} is not a readable model file: {reason}.",
+                fix="Fetch it from the registry again, or package the champion again.",
+            ) from error
+        if digest is not None and scorer.digest != digest:
+            raise IntegrityError(
+                f"{path} is not the model that was registered: its digest is {scorer.digest}, not {digest}.",
+                fix="Fetch it from the registry again, or package the champion again.",
+            )
+        return scorer
+
+    def _known(self, ngrams: NgramKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return ngrams.distinct(self.vocabulary.columns(ngrams.keys), len(self.vocabulary))
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        header = {"format": FORMAT, "labels": self.labels, "max_ngram": self.max_ngram}
+        return {
+            "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
+            "keys": self.vocabulary.keys.astype("<u8", copy=False),
+            "text": self.vocabulary.text.astype("u1", copy=False),
+            "ends": self.vocabulary.ends.astype("<i8", copy=False),
+            "weights": self.weights.astype("<f8", copy=False),
+            "intercepts": self.intercepts.astype("<f8", copy=False),
+        }
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Scorer":
+        header = json.loads(arrays["header"].tobytes())
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']}, but this version reads format {FORMAT}")
+        vocabulary = Vocabulary(arrays["keys"], arrays["text"], arrays["ends"])
+        scorer = cls(
+            tuple(header["labels"]), vocabulary, arrays["weights"], arrays["intercepts"], header["max_ngram"]
+        )
+        if problem := _problem(scorer):
+            raise ValueError(problem)
+        return scorer
+
+
+def _problem(scorer: Scorer) -> str:
+    """Say what keeps these arrays from being a model; empty if nothing does."""
+    words, labels = scorer.vocabulary, len(scorer.labels)
+    margins = 1 if labels == 2 else labels
+    expected: dict[str, tuple[NDArray[Any], tuple[int, ...], type]] = {
+        "keys": (words.keys, (len(words.keys),), np.uint64),
+        "text": (words.text, (len(words.text),), np.uint8),
+        "ends": (words.ends, (len(words.keys),), np.int64),
+        "weights": (scorer.weights, (margins, len(words.keys)), np.float64),
+        "intercepts": (scorer.intercepts, (margins,), np.float64),
+    }
+    for name, (array, shape, dtype) in expected.items():
+        if array.shape != shape or array.dtype != dtype:
+            return f"{name} has shape {array.shape} and type {array.dtype}, not {shape} and {np.dtype(dtype)}"
+    if labels < 2 or not len(words) or not 1 <= scorer.max_ngram <= 8:
+        return f"{labels} labels, {len(words)} n-grams, longest n-gram {scorer.max_ngram}"
+    if not np.all(words.keys[1:] > words.keys[:-1]) or np.any(np.diff(words.ends, prepend=0) < 0):
+        return "keys or words are out of order"
+    if words.ends[-1] != len(words.text):
+        return "words are cut off"
+    if not (np.isfinite(scorer.weights).all() and np.isfinite(scorer.intercepts).all()):
+        return "weights are not finite"
+    return ""

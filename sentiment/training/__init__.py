@@ -1,0 +1,1 @@
+"""From a snapshot to a judged model: the pipeline, its evaluation and the gate."""

@@ -1,0 +1,109 @@
+"""From a snapshot to a candidate: one MLflow run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from importlib.metadata import version
+
+from sentiment.errors import NotEnoughDataError
+from sentiment.labels import LABELS
+from sentiment.ledger import Ledger
+from sentiment.registry import Candidate, Registry
+from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
+from sentiment.settings import Settings
+from sentiment.storage import Storage
+
+log = logging.getLogger(__name__)
+
+
+def train(settings: Settings, *, registry: Registry, snapshot: str | None = None) -> Candidate:
+    """Train a model on the training split of a snapshot and log it to MLflow.
+
+    The same snapshot and settings give the same model, so a repeated call returns the run there is.
+
+    Parameters
+    ----------
+    snapshot : str, optional
+        ``reviews@v12``; the latest if not given.
+
+    Raises
+    ------
+    NotEnoughDataError
+        There are no reviews, too few, or only one label.
+    """
+    from sentiment.training.evaluate import evaluate
+    from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
+
+    storage = Storage(settings)
+    number = parse_snapshot(snapshot) if snapshot else _latest(storage)
+    name = f"reviews@v{number}"
+    key = training_key(settings, name)
+    if found := registry.find_run(key):
+        log.info("run %s has already learned from %s with these settings", found.run_id, name)
+        return found
+
+    started = time.perf_counter()
+    rows = read_snapshot(storage, number)
+    learn, held_out = rows[rows["split"] == "train"], rows[rows["split"] == "test"]
+    if held_out.empty:
+        raise NotEnoughDataError(
+            f"{name} has {len(rows)} labelled reviews and none of them is held out.",
+            fix="Ingest more labelled reviews, or raise data.test_share before the first ingest.",
+        )
+    scheme = settings.data.scheme
+    log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
+    pipeline = fit(
+        learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme
+    )
+    scorer = compile_scorer(pipeline)
+    metrics = evaluate(
+        held_out["label"].tolist(), scorer.probabilities(held_out["text"].tolist()), scorer.labels
+    )
+    metrics = {**metrics, "train_seconds": time.perf_counter() - started}
+    candidate = registry.log_candidate(
+        key=key,
+        pipeline=pipeline,
+        scorer=scorer,
+        trusted_types=TRUSTED_TYPES,
+        params={**settings.training.model_dump(), "scheme": scheme.value},
+        metrics=metrics,
+        tags={
+            "sentiment.snapshot": name,
+            "sentiment.labels": json.dumps(LABELS[scheme]),
+            "sentiment.train_rows": str(len(learn)),
+            "sentiment.test_rows": str(len(held_out)),
+            "sentiment.code": version("sentiment"),
+        },
+    )
+    Ledger(storage).append(
+        "trained",
+        snapshot=name,
+        reason=f"accuracy {metrics['accuracy']:.1%} on {len(held_out):,} held-out reviews",
+        detail={"run_id": candidate.run_id, "digest": candidate.digest},
+        key=f"trained-{candidate.run_id}",
+    )
+    return candidate
+
+
+def training_key(settings: Settings, snapshot: str) -> str:
+    """Return what identifies a training: code version, snapshot, settings."""
+    parts = {
+        "code": version("sentiment"),
+        "snapshot": snapshot,
+        "training": settings.training.model_dump(mode="json"),
+        "scheme": settings.data.scheme.value,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _latest(storage: Storage) -> int:
+    found = latest_snapshot(storage)
+    if found is None:
+        raise NotEnoughDataError(
+            "There are no reviews to learn from.",
+            fix="Ingest some: `sentiment ingest FILE`, or drop files into the inbox.",
+        )
+    return found.version

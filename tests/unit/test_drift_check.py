@@ -1,0 +1,490 @@
+"""The drift verdict: what is noticed, what is let pass, and the check from the tables to the files."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment.drift.accuracy import measure_accuracy, sure_loss
+from sentiment.drift.archive import list_checks, read_check
+from sentiment.drift.check import DriftVerdict, holm, judge_drift
+from sentiment.drift.files import compare_files
+from sentiment.drift.run import check_drift, scored
+from sentiment.drift.signals import Sample, Signal, compare, label_shift, measure, value_shift
+from sentiment.drift.words import crossed_unknown_share, moved_words, unusual_texts
+from sentiment.errors import DataError, NoChampionError, SourceError
+from sentiment.labels import LabelScheme
+from sentiment.reviews.predictions import ingest_predictions
+from sentiment.reviews.sample import generate
+from sentiment.reviews.table import Reviews, latest_snapshot, split_of
+from sentiment.serving.scorer import Scorer
+from sentiment.settings import DriftPolicy, Settings, TrainingSettings
+from sentiment.storage import Storage
+from sentiment.training.model import build_pipeline, compile_scorer
+
+POLICY = DriftPolicy()
+NOW = datetime(2026, 11, 21, 6, 15, tzinfo=UTC)
+FIRST = NOW - timedelta(days=30)
+
+
+def sample(rng: np.random.Generator, rows: int, *, shift: float = 0.0) -> Sample:
+    """Texts with scores as of a model; `shift` moves the scores, and with them the labels."""
+    scores = np.clip(rng.beta(0.6, 0.6, rows) + shift, 0, 1)
+    texts = ["word " * length for length in rng.poisson(40, rows)]
+    labels = np.where(scores > 0.5, "positive", "negative").tolist()
+    return measure(texts, scores=scores, labels=labels, unknown_share=rng.beta(1, 20, rows))
+
+
+def judge(*, reference: Sample, current: Sample, policy: DriftPolicy = POLICY) -> DriftVerdict:
+    return judge_drift(
+        signals=compare(reference=reference, current=current),
+        live_accuracy=None,
+        reference_accuracy=None,
+        reference_rows=len(reference),
+        current_rows=len(current),
+        policy=policy,
+    )
+
+
+def judge_accuracy(*, live: tuple[int, int], reference: tuple[int, int] = (1840, 2000)) -> DriftVerdict:
+    return judge_drift(
+        signals=[],
+        live_accuracy=measure_accuracy(correct=live[0], rows=live[1]),
+        reference_accuracy=measure_accuracy(correct=reference[0], rows=reference[1]),
+        reference_rows=reference[1],
+        current_rows=0,
+        policy=POLICY,
+    )
+
+
+# -- distributions -----------------------------------------------------------------------------------------
+
+
+def test_a_shift_of_the_scores_is_drift_and_the_reason_carries_its_numbers() -> None:
+    rng = np.random.default_rng(1)
+    verdict = judge(reference=sample(rng, 2000), current=sample(rng, 400, shift=0.25))
+    assert verdict.state == "drifted"
+    assert verdict.retrain
+    assert {signal.name for signal in verdict.signals if signal.counts} == {"scores", "prediction_mix"}
+    assert any(reason.startswith("Scores moved: the mean score") for reason in verdict.reasons)
+
+
+def test_samples_of_the_same_texts_raise_at_most_a_few_false_alarms_in_200_checks() -> None:
+    rng = np.random.default_rng(2)
+    policy = DriftPolicy(alpha=0.05, min_distance=0.0)
+    alarms = sum(
+        judge(reference=sample(rng, 400), current=sample(rng, 300), policy=policy).state != "stable"
+        for _ in range(200)
+    )
+    assert alarms <= 19  # 99.5% point of Binomial(200, 0.05)
+
+
+def test_the_signals_see_a_real_but_moderate_shift_nearly_always() -> None:
+    rng = np.random.default_rng(3)
+    seen = sum(
+        judge(reference=sample(rng, 1000), current=sample(rng, 500, shift=0.15)).retrain for _ in range(50)
+    )
+    assert seen >= 48
+
+
+def test_a_trifling_shift_in_very_many_rows_is_significant_but_no_drift() -> None:
+    rng = np.random.default_rng(4)
+    reference = measure(["a"] * 50_000, scores=rng.beta(2, 2, 50_000))
+    current = measure(["a"] * 50_000, scores=np.clip(rng.beta(2, 2, 50_000) + 0.02, 0, 1))
+    verdict = judge(reference=reference, current=current)
+    assert verdict.signals[0].adjusted_p < 1e-6
+    assert verdict.state == "stable"
+
+
+def test_longer_texts_alone_are_only_watched() -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.beta(0.6, 0.6, 600)
+    reference = measure(["word " * n for n in rng.poisson(20, 600)], scores=scores)
+    current = measure(["word " * n for n in rng.poisson(80, 600)], scores=scores)
+    verdict = judge(reference=reference, current=current)
+    assert verdict.state == "watch"
+    assert not verdict.retrain
+    assert verdict.reasons[0].startswith("Length in ")
+
+
+def test_too_few_current_rows_are_insufficient_and_the_reason_says_how_many_are_needed() -> None:
+    rng = np.random.default_rng(6)
+    verdict = judge(reference=sample(rng, 500), current=sample(rng, 99, shift=0.5))
+    assert verdict.state == "insufficient_data"
+    assert verdict.reasons == ("Too few current rows to compare distributions: 99 rows, need 100.",)
+    assert not any(signal.counts for signal in verdict.signals)
+
+
+def test_too_small_a_reference_is_insufficient_too() -> None:
+    rng = np.random.default_rng(7)
+    verdict = judge(reference=sample(rng, 40), current=sample(rng, 500, shift=0.5))
+    assert verdict.state == "insufficient_data"
+    assert "reference rows" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "distance"),
+    [
+        ([], [], 0),
+        ([], [1.0], 0),
+        ([1.0], [1.0], 0),
+        ([1.0] * 500, [1.0] * 500, 0),
+        ([0.0] * 500, [1.0] * 500, 1),
+        ([np.nan, 1.0], [np.inf, 1.0], 0),
+    ],
+)
+def test_constant_tiny_and_unusable_values_give_a_signal_and_no_warning(
+    reference: list[float], current: list[float], distance: float
+) -> None:
+    signal = value_shift("scores", reference=reference, current=current)
+    assert signal.distance == distance
+    assert 0 <= signal.p_value <= 1
+
+
+def test_label_mix_names_the_label_that_moved_and_allows_labels_of_one_side_only() -> None:
+    signal = label_shift(reference=["negative"] * 80 + ["neutral"] * 20, current=["positive"] * 100)
+    assert signal.distance == pytest.approx(1.0)
+    assert signal.p_value < 1e-10
+    assert label_shift(reference=["a"] * 50, current=["a"] * 70).p_value == 1.0
+    assert label_shift(reference=[], current=["a"]).distance == 0.0
+    assert "positive" in signal.description
+
+
+def test_holm_gives_the_published_step_down_values() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+# -- live accuracy -----------------------------------------------------------------------------------------
+
+
+def test_a_certain_loss_of_live_accuracy_is_drift_without_any_prediction() -> None:
+    verdict = judge_accuracy(live=(140, 200))
+    assert verdict.state == "drifted"
+    assert verdict.reasons[0].startswith("The champion is wrong more often: live accuracy is 70.0% on 200")
+    assert "5.0 points are allowed" in verdict.reasons[0]
+
+
+def test_a_loss_that_may_be_within_what_is_allowed_is_watched() -> None:
+    verdict = judge_accuracy(live=(1280, 1500))
+    assert verdict.state == "watch"
+    assert "not certain" in verdict.reasons[0]
+
+
+def test_an_accuracy_that_holds_is_stable_and_says_what_was_not_compared() -> None:
+    verdict = judge_accuracy(live=(183, 200))
+    assert verdict.state == "stable"
+    assert verdict.reasons[0].startswith("The champion holds")
+    assert verdict.reasons[1].startswith("Too few current rows")
+
+
+def test_too_few_labelled_rows_are_no_evidence() -> None:
+    assert judge_accuracy(live=(0, POLICY.min_labelled - 1)).state == "insufficient_data"
+
+
+def test_the_accuracy_rule_seldom_fires_while_the_loss_is_the_allowed_one() -> None:
+    rng = np.random.default_rng(8)
+    reference, live = rng.binomial(2000, 0.92, 1000), rng.binomial(300, 0.87, 1000)
+    losses = [
+        sure_loss(
+            live=measure_accuracy(correct=int(a), rows=300),
+            reference=measure_accuracy(correct=int(b), rows=2000),
+            alpha=0.05,
+        )
+        for a, b in zip(live, reference, strict=True)
+    ]
+    assert np.mean(np.array(losses) > 0.05) <= 0.065
+
+
+def test_wilson_interval_is_the_published_one_and_refuses_nonsense() -> None:
+    found = measure_accuracy(correct=81, rows=263)  # Newcombe 1998, table I
+    assert (found.low, found.high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert measure_accuracy(correct=0, rows=10).low == 0.0
+    with pytest.raises(ValueError, match="no accuracy"):
+        measure_accuracy(correct=1, rows=0)
+
+
+# -- words -------------------------------------------------------------------------------------------------
+
+
+def test_words_that_moved_are_found_in_both_directions_whatever_the_length() -> None:
+    rng = np.random.default_rng(9)
+
+    def texts(rows: int, words: list[str], length: int) -> list[str]:
+        return [" ".join(rng.choice(words, length)) for _ in range(rows)]
+
+    common = [f"w{letter}" for letter in "abcdefghijklmnop"]
+    moved = moved_words(
+        reference=texts(300, [*common, "film"], 40), current=texts(300, [*common, "kettle"], 8), top=3
+    )
+    assert [item.word for item in moved.rose] == ["kettle"]
+    assert [item.word for item in moved.fell] == ["film"]
+    assert moved.rose[0].reference == 0 < moved.rose[0].current
+
+
+def test_no_word_moves_between_two_halves_and_empty_sides_move_nothing() -> None:
+    texts = [review.text for review in generate("film", 800, seed=3)]
+    assert len(moved_words(reference=texts[:400], current=texts[400:]).rose) <= 1
+    for reference, current in (([], texts), (texts, []), (["!!"], ["??"])):
+        moved = moved_words(reference=reference, current=current)
+        assert (moved.rose, moved.fell) == ((), ())
+
+
+def test_the_most_unusual_texts_are_those_with_the_words_that_rose() -> None:
+    films = [review.text for review in generate("film", 300, seed=4)]
+    kitchen = [review.text for review in generate("kitchen", 30, seed=4)]
+    shown = unusual_texts([*films[:150], *kitchen], moved=moved_words(reference=films, current=kitchen))
+    assert len(shown) == 6
+    assert set(shown) <= set(kitchen)
+
+
+def test_cross_fitting_makes_unknown_words_comparable_without_a_model() -> None:
+    texts = [review.text for review in generate("film", 800, seed=5)]
+    kitchen = [review.text for review in generate("kitchen", 400, seed=5)]
+    same = crossed_unknown_share(reference=texts[:400], current=texts[400:])
+    other = crossed_unknown_share(reference=texts[:400], current=kitchen)
+    assert abs(same[0].mean() - same[1].mean()) < 0.01
+    assert other[1].mean() > other[0].mean() + 0.1
+
+
+# -- from the tables to the files --------------------------------------------------------------------------
+
+
+@cache
+def film_scorer() -> Scorer:
+    """A real model of generated film reviews."""
+    reviews = list(generate("film", 1500, seed=0))
+    pipeline = build_pipeline(TrainingSettings(), LabelScheme.binary)
+    pipeline.fit([review.text for review in reviews], [review.label for review in reviews])
+    return compile_scorer(pipeline)
+
+
+class OneChampion:
+    """A registry that holds one champion."""
+
+    def __init__(self, snapshot: str) -> None:
+        self._model = SimpleNamespace(version="3", snapshot=snapshot, digest=film_scorer().digest)
+
+    def champion(self) -> SimpleNamespace:
+        return self._model
+
+    def champion_or_none(self) -> SimpleNamespace:
+        return self._model
+
+    def load_scorer(self, model: SimpleNamespace) -> Scorer:
+        assert model is self._model
+        return film_scorer()
+
+
+class NoChampion(OneChampion):
+    def __init__(self) -> None:
+        """Hold nothing."""
+
+    def champion(self) -> SimpleNamespace:
+        raise NoChampionError("There is no champion yet.", fix="Train one.")
+
+    def champion_or_none(self) -> None:
+        return None
+
+
+def add_reviews(settings: Settings, domain: str, rows: int, *, seed: int, at: datetime) -> str:
+    reviews = list(generate(domain, rows, seed=seed))
+    ids = [hashlib.sha256(review.text.encode()).hexdigest() for review in reviews]
+    frame = pd.DataFrame(
+        {
+            "review_id": ids,
+            "text": [review.text for review in reviews],
+            "label": [review.label for review in reviews],
+            "source": domain,
+            "split": [split_of(review_id, 0.5) for review_id in ids],
+            "ingested_at": at,
+            "batch_id": f"{domain}-{seed}",
+            "row_number": range(rows),
+        }
+    )
+    Reviews(Storage(settings)).append(frame, ids=[f"{domain}-{seed}"])
+    return str(latest_snapshot(Storage(settings)))
+
+
+def add_predictions(settings: Settings, domain: str, rows: int, *, seed: int, at: datetime) -> None:
+    lines = [
+        json.dumps(
+            {
+                "request_id": f"{domain}-{seed}-{i}",
+                "text": review.text,
+                "label": "positive",
+                "score": 0.5,
+                "model_version": "1",
+                "predicted_at": at.isoformat(),
+            }
+        )
+        for i, review in enumerate(generate(domain, rows, seed=seed))
+    ]
+    Storage(settings).write(
+        f"landing/predictions/20261120T000000-{seed:032x}.jsonl", "\n".join(lines).encode()
+    )
+    ingest_predictions(settings)
+
+
+@pytest.fixture
+def registry(settings: Settings) -> OneChampion:
+    """A champion that learned from 600 film reviews."""
+    return OneChampion(add_reviews(settings, "film", 600, seed=0, at=FIRST))
+
+
+def test_traffic_of_another_domain_is_drift(settings: Settings, registry: OneChampion) -> None:
+    add_predictions(settings, "kitchen", 300, seed=1, at=NOW - timedelta(hours=1))
+    check = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert check.verdict.state == "drifted"
+    assert check.report is None
+    assert list_checks(Storage(settings)) == []
+
+
+def test_traffic_of_the_same_domain_is_stable(settings: Settings, registry: OneChampion) -> None:
+    add_predictions(settings, "film", 400, seed=2, at=NOW - timedelta(hours=1))
+    check = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert check.verdict.state == "stable"
+    assert check.verdict.current_rows == 400
+    assert 200 < check.verdict.reference_rows < 400  # the held-out half only
+
+
+def test_only_the_window_is_looked_at(settings: Settings, registry: OneChampion) -> None:
+    add_predictions(settings, "kitchen", 300, seed=3, at=NOW)  # the end is excluded
+    add_predictions(settings, "kitchen", 300, seed=4, at=NOW - timedelta(days=8))
+    check = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert check.verdict.state == "insufficient_data"
+    assert check.verdict.current_rows == 0
+    earlier = check_drift(settings, registry=registry, start=NOW - timedelta(days=9), end=NOW, publish=False)
+    assert earlier.verdict.current_rows == 300
+
+
+def test_newly_labelled_rows_that_the_champion_gets_wrong_are_drift_without_traffic(
+    settings: Settings, registry: OneChampion
+) -> None:
+    before = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert before.verdict.live_accuracy is None
+    add_reviews(settings, "kitchen", 300, seed=5, at=FIRST + timedelta(days=1))
+    check = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert check.verdict.live_accuracy is not None
+    assert check.verdict.live_accuracy.rows == 300
+    assert check.verdict.state == "drifted"
+    assert check.latest_snapshot != check.snapshot
+
+
+def test_a_retry_rewrites_the_same_files_and_the_verdict_can_be_read_back(
+    settings: Settings, registry: OneChampion
+) -> None:
+    add_predictions(settings, "kitchen", 150, seed=6, at=NOW - timedelta(hours=1))
+    first = check_drift(settings, registry=registry, end=NOW)
+    storage = Storage(settings)
+    files = {path: storage.read(path) for path in storage.list("reports")}
+    assert check_drift(settings, registry=registry, end=NOW) == first
+    assert {path: storage.read(path) for path in storage.list("reports")} == files
+    assert first.id.startswith("20261121T061500-v3-")
+    assert first.report == f"reports/drift/{first.id}/report.html"
+    assert sorted(files) == [first.report, f"reports/drift/{first.id}/verdict.json"]
+    assert list_checks(storage) == [first.id]
+    assert read_check(storage, first.id) == first
+
+
+def test_a_report_without_its_verdict_is_not_listed(settings: Settings) -> None:
+    storage = Storage(settings)
+    storage.write("reports/drift/x/report.html", b"half")
+    assert list_checks(storage) == []
+    assert read_check(storage, "x") is None
+    assert read_check(storage, "../../secret") is None
+
+
+def test_another_window_or_more_traffic_is_another_check(settings: Settings, registry: OneChampion) -> None:
+    ids = set()
+    for seed in (7, 8):
+        add_predictions(settings, "film", 20, seed=seed, at=NOW - timedelta(hours=1))
+        for days in (1, 2):
+            start = NOW - timedelta(days=days)
+            ids.add(check_drift(settings, registry=registry, start=start, end=NOW, publish=False).id)
+    assert len(ids) == 4
+
+
+def test_without_a_champion_the_error_says_so(settings: Settings) -> None:
+    with pytest.raises(NoChampionError):
+        check_drift(settings, registry=NoChampion(), end=NOW)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [(NOW, NOW, "window is empty"), (None, NOW.replace(tzinfo=None), "no timezone")],
+)
+def test_an_impossible_window_is_refused(
+    settings: Settings, start: datetime | None, end: datetime, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        check_drift(settings, registry=NoChampion(), start=start, end=end)
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+def write_file(path: Path, domain: str, rows: int, *, seed: int) -> Path:
+    reviews = [{"text": r.text, "label": r.label} for r in generate(domain, rows, seed=seed)]
+    pd.DataFrame(reviews).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("champion", [True, False])
+def test_two_files_are_compared_with_or_without_a_champion(
+    settings: Settings, tmp_path: Path, champion: bool
+) -> None:
+    registry = OneChampion("reviews@v1") if champion else NoChampion()
+    reference = write_file(tmp_path / "reference.csv", "film", 400, seed=1)
+    same = write_file(tmp_path / "same.csv", "film", 300, seed=2)
+    other = write_file(tmp_path / "other.csv", "kitchen", 300, seed=2)
+    stable = compare_files(settings, reference=reference, current=same, registry=registry, publish=False)
+    drifted = compare_files(settings, reference=reference, current=other, registry=registry)
+    assert stable.verdict.state == "stable"
+    assert drifted.verdict.state == "drifted"
+    assert drifted.champion == ("3" if champion else None)
+    assert read_check(Storage(settings), drifted.id) == drifted
+
+
+def test_a_missing_file_is_one_clear_error(settings: Settings, tmp_path: Path) -> None:
+    there = write_file(tmp_path / "there.csv", "film", 200, seed=1)
+    with pytest.raises(SourceError, match=r"absent\.csv"):
+        compare_files(settings, reference=there, current=tmp_path / "absent.csv")
+
+
+# -- real text ---------------------------------------------------------------------------------------------
+
+
+def test_sentences_about_films_drift_from_long_reviews_and_halves_of_the_reviews_do_not(
+    real_data: Path,
+) -> None:
+    reviews = pd.read_parquet(real_data / "imdb_dev.parquet")["review"].sample(4500, random_state=1).tolist()
+    sentences = pd.read_parquet(real_data / "sentence_polarity.parquet")["review"].sample(
+        1000, random_state=1
+    )
+    labels = ["negative", "positive"]
+    learned = pd.read_parquet(real_data / "imdb_train.parquet").sample(1500, random_state=1)
+    pipeline = build_pipeline(TrainingSettings(max_ngram=1), LabelScheme.binary)
+    pipeline.fit(learned["review"].tolist(), [labels[word == "pos"] for word in learned["sentiment"]])
+    scorer = compile_scorer(pipeline)
+    reference, half = scored(reviews[:1500], scorer), scored(reviews[1500:], scorer)
+    assert judge(reference=reference, current=half).state == "stable"
+    assert judge(reference=reference, current=scored(short.tolist(), scorer)).state == "drifted"
+
+
+def test_an_unnamed_signal_is_judged_as_a_description_of_the_texts() -> None:
+    verdict = judge_drift(
+        signals=[Signal("emoji", p_value=0.0, distance=0.5, reference=0, current=1, description="emoji")],
+        live_accuracy=None,
+        reference_accuracy=None,
+        reference_rows=500,
+        current_rows=500,
+        policy=POLICY,
+    )
+    assert verdict.state == "watch"
