@@ -18,9 +18,7 @@ class Metrics:
     """Counters and histograms of the service."""
 
     def __init__(self) -> None:
-        self._requests = Counter(
-            "sentiment_requests", "Requests by endpoint and outcome.", ["endpoint", "outcome"]
-        )
+        self._requests = Counter("sentiment_requests", "Requests by endpoint and outcome.", ["endpoint", "outcome"])
         self._seconds = Histogram(
             "sentiment_request_seconds", "Seconds from request to answer.", ["endpoint"], buckets=SECONDS
         )

@@ -7,6 +7,7 @@ one that was registered and still answers the manifest's probes as the trained p
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 
 import bentoml
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -66,6 +67,11 @@ class ModelFacts(BaseModel, protected_namespaces=()):
     built_at: str
 
 
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Leave out the traceback, with the text in it, that BentoML logs for every malformed request."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
+
+
 async def _model_page(_: Request) -> Response:
     return JSONResponse(bentoml.get_current_service()._facts)
 
@@ -82,6 +88,7 @@ class SentimentService:
     """Says how positive a text is."""
 
     def __init__(self) -> None:
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
         self._settings = load_settings()
         model = ServedModel.load(MODEL_FOLDER)
         self._scorer, self._manifest = model.scorer, model.manifest

@@ -38,12 +38,12 @@ def sentiment_deploy() -> None:
 
     @task(outlets=[RELEASE])
     def deploy(packaged, *, outlet_events=None):
-        from sentiment.deployment.local import deploy
+        from sentiment.deployment.release import deploy
         from sentiment.packaging import BentoPackage
         from sentiment.settings import load_settings
 
         with clear_failures():
-            release = deploy(load_settings(), BentoPackage.from_dict(packaged))
+            release = deploy(load_settings(), BentoPackage(**packaged))
         outlet_events[RELEASE].extra = release.to_dict()
         return release.to_dict()
 

@@ -30,7 +30,9 @@ INGESTED = AssetAlias("ingested")
             None, type=["null", "string"], description="Column that holds the text. Empty: found by its name."
         ),
         "label": Param(
-            None, type=["null", "string"], description="Column that holds the label. Empty: found by its name."
+            None,
+            type=["null", "string"],
+            description="Column that holds the label. Empty: found by its name.",
         ),
     },
 )

@@ -17,9 +17,7 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures
     dag_id="sentiment_retrain",
     dag_display_name="Sentiment: retrain",
     doc_md=__doc__,
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("@weekly", timezone="UTC"), assets=DRIFT_DETECTED
-    ),
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("@weekly", timezone="UTC"), assets=DRIFT_DETECTED),
     params={
         "snapshot": Param(
             None,

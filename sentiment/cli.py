@@ -53,8 +53,7 @@ def ingest(
 ) -> None:
     """Take reviews in: check them against the contract, quarantine the refused, version the accepted.
 
-    Reads csv, tsv, jsonl, parquet, xlsx and folders of txt, each csv, tsv or jsonl optionally .gz or .zst. The same file
-    twice adds nothing.
+    Reads csv, tsv and jsonl (also .gz or .zst), parquet, xlsx and folders of txt. The same file twice adds nothing.
     """
     from sentiment.reviews.ingest import ingest as stage
 
@@ -67,22 +66,29 @@ def ingest(
 
 @app.command()
 def drift(
-    reference: Annotated[Path | None, typer.Option(help="File to compare with, instead of the champion's data.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="File to compare with, instead of the champion's data.")
+    ] = None,
     current: Annotated[Path | None, typer.Option(help="File to check, instead of the live traffic.")] = None,
     start: Annotated[datetime | None, typer.Option(help="Start of the window of live traffic (UTC).")] = None,
     end: Annotated[datetime | None, typer.Option(help="End of the window (UTC); now if not given.")] = None,
+    text: Text = None,
+    label: Label = None,
     fail: Annotated[bool, typer.Option("--fail-on-drift", help="End with status 10 when drifted.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check the live traffic, or any two files, for drift; writes an HTML report."""
-    from sentiment.drift.run import check_drift, compare_files
+    from sentiment.drift.files import compare_files
+    from sentiment.drift.run import check_drift
 
     if (reference is None) != (current is None):
         raise SettingsError("--reference and --current go together.", fix="Give both files, or neither.")
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step("Checking for drift") as notes:
         if reference is not None and current is not None:
-            found = compare_files(settings, reference=reference, current=current)
+            found = compare_files(
+                settings, registry=_registry(settings), reference=reference, current=current, text=text, label=label
+            )
         else:
             found = check_drift(
                 settings, registry=_registry(settings), start=_utc(start), end=_utc(end) or datetime.now(UTC)
@@ -101,7 +107,9 @@ def drift(
 
 @app.command()
 def train(
-    snapshot: Annotated[str | None, typer.Option(help="Snapshot, such as reviews@v12; the latest if not given.")] = None,
+    snapshot: Annotated[
+        str | None, typer.Option(help="Snapshot, such as reviews@v12; the latest if not given.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a candidate on a snapshot and log it to MLflow. It replaces nothing: see `promote`."""
@@ -160,7 +168,7 @@ def deploy(
     as_json: Json = False,
 ) -> None:
     """Serve a model version on this machine; traffic moves once it is ready. `sentiment down` stops it."""
-    from sentiment.deployment.local import deploy as stage
+    from sentiment.deployment.release import deploy as stage
     from sentiment.packaging import package as pack
 
     out, settings = Reporter(as_json=as_json), load_settings()
@@ -194,7 +202,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """From a file of yours to a served model: ingest, train, gate, register, promote, package, deploy."""
-    from sentiment.deployment.local import deploy as ship
+    from sentiment.deployment.release import deploy as ship
     from sentiment.packaging import package as pack
     from sentiment.reviews.ingest import ingest as take_in
     from sentiment.training.promotion import judge
@@ -289,7 +297,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise_on_termination()
     try:
         status = app(
-            args=list(arguments) if arguments is not None else None, prog_name="sentiment", standalone_mode=False
+            args=list(arguments) if arguments is not None else None,
+            prog_name="sentiment",
+            standalone_mode=False,
         )
         sys.exit(status if isinstance(status, int) else 0)
     except SentimentError as error:
@@ -334,7 +344,10 @@ def _ingest_lines(result: Any) -> list[str]:
 
 
 def _show_decision(out: Reporter, version: str, decision: Decision) -> None:
-    out.result({"version": version, **decision.to_dict()}, f"Version {version}: {decision.outcome}. {decision.reason}")
+    out.result(
+        {"version": version, **decision.to_dict()},
+        f"Version {version}: {decision.outcome}. {decision.reason}",
+    )
     out.table(
         "Checks",
         ["check", "outcome", "reason"],

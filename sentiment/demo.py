@@ -13,10 +13,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sentiment.console import Reporter
-from sentiment.deployment import local
-from sentiment.drift.run import DriftCheck, list_checks, read_check
+from sentiment.deployment.release import status as deployment_status
+from sentiment.deployment.release import stop as stop_deployment
+from sentiment.drift.archive import DriftCheck, list_checks, read_check
 from sentiment.errors import ModelError, ServiceError
 from sentiment.platform import USER, Platform, running, running_addresses
 from sentiment.registry import ModelVersion, Registry
@@ -63,9 +65,7 @@ def run_demo(settings: Settings, out: Reporter, *, once: bool) -> None:
             platform = stack.enter_context(running(settings, announce=out.say))
             notes.append("all healthy")
         airflow = stack.enter_context(
-            Scheduler(
-                platform.addresses.airflow, user=USER, password=platform.password, check=platform.check
-            )
+            Scheduler(platform.addresses.airflow, user=USER, password=platform.password, check=platform.check)
         )
         summary = _Story(platform, airflow, out).tell(stack)
         _show(summary, platform, out, seconds=time.monotonic() - started)
@@ -95,7 +95,7 @@ class _Story:
         afterwards = self._traffic_after(traffic)
         if traffic.failed:
             raise ServiceError(
-                f"{traffic.failed} of {traffic.failed + traffic.answered} requests failed, last: {traffic.last_failure}.",
+                f"{traffic.failed} requests failed, {traffic.answered} were answered. {traffic.last_failure}",
                 fix=f"Look at {self._settings.local_dir / 'log'}.",
             )
         return Summary(
@@ -109,7 +109,9 @@ class _Story:
         )
 
     def _learn_first_model(self) -> ModelVersion:
-        with self._step(f"{LABELLED:,} labelled {OLD} reviews land in the inbox; sentiment_ingest takes them in") as say:
+        with self._step(
+            f"{LABELLED:,} labelled {OLD} reviews land in the inbox; sentiment_ingest takes them in"
+        ) as say:
             write_sample(self._inbox / f"{OLD}.csv", OLD, LABELLED, seed=1)
             self._airflow.wait_for_dags(*DAGS)
             taken = self._run("sentiment_ingest")
@@ -174,13 +176,13 @@ class _Story:
             raise ServiceError("sentiment_drift left no report.", fix="Look at its log in Airflow.")
         return found
 
-    def _run(self, dag_id: str) -> dict[str, object]:
+    def _run(self, dag_id: str) -> dict[str, Any]:
         run = self._airflow.wait(self._airflow.trigger(dag_id))
-        returned: dict[str, object] = self._airflow.returned(run, dag_id.removeprefix("sentiment_"))
+        returned: dict[str, Any] = self._airflow.returned(run, dag_id.removeprefix("sentiment_"))
         return returned
 
     def _served(self) -> str:
-        release = local.status(self._settings).release
+        release = deployment_status(self._settings).release
         return release.model_version if release else "none"
 
     @contextmanager
@@ -197,11 +199,9 @@ def _fresh_root(settings: Settings, out: Reporter) -> Settings:
     if not (root / MARK).exists() and any((root / name).exists() for name in ("tables", "mlflow", "inbox", "airflow")):
         out.say(f"{root} holds data of yours, so the demo uses {root / 'demo'}.")
         root = root / "demo"
-    settings = settings.model_copy(
-        update={"storage": settings.storage.model_copy(update={"root": str(root)})}
-    )
+    settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"root": str(root)})})
     if (root / MARK).exists():
-        local.stop(settings)
+        stop_deployment(settings)
         aside = root / "earlier" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
         aside.mkdir(parents=True)
         for path in root.iterdir():
@@ -221,7 +221,8 @@ def _show(summary: Summary, platform: Platform, out: Reporter, *, seconds: float
             f"Accuracy on {NEW} reviews": f"version {first.version}: {slices.get('champion', 0):.1%} → "
             f"version {second.version}: {slices.get('challenger', 0):.1%} "
             f"({slices.get('rows', 0):,.0f} held-out reviews)",
-            "Drift noticed": summary.drifted.verdict.state + "".join(f"\n· {r}" for r in summary.drifted.verdict.reasons),
+            "Drift noticed": summary.drifted.verdict.state
+            + "".join(f"\n· {r}" for r in summary.drifted.verdict.reasons),
             "Gate": f"{summary.decision.outcome}: {summary.decision.reason}",
             "Drift afterwards": summary.afterwards.verdict.state,
             "Requests": f"{summary.answered:,} answered, {summary.failed} failed, through two deployments",

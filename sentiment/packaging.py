@@ -92,9 +92,7 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
             shutil.rmtree(path, ignore_errors=True)
             _build(Path(temporary), home, name)
             if not _is_whole(path, manifest.bento_digest):
-                raise IntegrityError(
-                    f"The built Bento {path} is not what was staged.", fix="Package it again."
-                )
+                raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
         _export(Storage(settings), path, f"{BENTOS}/{BENTO_NAME}-{name}.bento")
     return BentoPackage(
         tag=f"{BENTO_NAME}:{name}",

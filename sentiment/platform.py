@@ -17,15 +17,15 @@ from pathlib import Path
 import httpx
 import psutil
 
-from sentiment.deployment import local
-from sentiment.deployment.local import free_port
+from sentiment.deployment.ports import free_port
+from sentiment.deployment.release import stop as stop_deployment
 from sentiment.errors import ServiceError, storage_errors
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.supervisor import Service, stop_all, wait_healthy
 
 PROJECT = Path(__file__).resolve().parents[1]
-AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor")  # no DAG defers, so no triggerer
 USER = "admin"
 
 Announce = Callable[[str], None]
@@ -96,7 +96,7 @@ def running(settings: Settings, *, announce: Announce = lambda _: None) -> Itera
     """
     Storage(settings)  # says what is wrong with the root before anything starts
     with _only_one(settings):
-        if local.stop(settings):
+        if stop_deployment(settings):
             announce("The local deployment that ran in the background continues here.")
         addresses = Addresses.choose(settings, announce)
         services: list[Service] = []
@@ -132,7 +132,7 @@ def stop(settings: Settings) -> list[str]:
         if alive:
             raise ServiceError(f"The platform (process {process.pid}) does not stop.", fix=f"kill -9 {process.pid}")
         stopped.append("platform")
-    if local.stop(settings):
+    if stop_deployment(settings):
         stopped.append("local deployment")
     return stopped
 
@@ -195,7 +195,7 @@ def _api(addresses: Addresses, logs: Path, env: dict[str, str]) -> Service:
 
 
 def _environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
-    """Settings for our code inside the services."""
+    """Return the settings for our code inside the services."""
     return {
         "SENTIMENT_STORAGE__ROOT": settings.storage.root,
         "SENTIMENT_REGISTRY__TRACKING_URI": addresses.mlflow,
@@ -219,7 +219,7 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": "4",
+        "CORE__PARALLELISM": "3",
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -233,10 +233,10 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "API_AUTH__JWT_SECRET": kept["jwt_secret"],
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(url.host, 8793)),
-        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(url.host, 8794)),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # after a hard stop, tasks are retried this soon
     }
     env = {f"AIRFLOW__{name}": value for name, value in config.items()}
     return {**env, "AIRFLOW_HOME": str(home)}, kept["password"]
@@ -285,7 +285,7 @@ def _airflow_healthy(url: str, part: str) -> bool:
     with contextlib.suppress(httpx.HTTPError, ValueError):
         health = httpx.get(f"{url}/api/v2/monitor/health", timeout=5).json()
         key = part.replace("-", "_")
-        return health.get("metadatabase" if part == "api-server" else key, {}).get("status") == "healthy"
+        return bool(health.get("metadatabase" if part == "api-server" else key, {}).get("status") == "healthy")
     return False
 
 

@@ -180,10 +180,7 @@ class Registry:
         with self._errors("register the challenger"):
             self._ensure_model()
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
-            if found:
-                version = str(found[0].version)
-            else:
-                version = str(self._create_version(candidate))
+            version = str(found[0].version) if found else str(self._create_version(candidate))
             self._client.set_model_version_tag(self._name, version, "decision", decision)
             self._client.set_registered_model_alias(self._name, CHALLENGER, version)
         return self.version(version)
@@ -238,8 +235,7 @@ class Registry:
         except ModelError as error:
             raise NoChampionError(
                 "There is no champion yet.",
-                fix="Train and promote a first model: `sentiment run --data FILE`, "
-                "or the DAG sentiment_retrain.",
+                fix="Train and promote a first model: `sentiment run --data FILE`, or the DAG sentiment_retrain.",
             ) from error
 
     def champion_or_none(self) -> ModelVersion | None:
@@ -251,9 +247,7 @@ class Registry:
 
     # -- promotion -------------------------------------------------------------------------------------
 
-    def promote(
-        self, version: str, *, expected: str | None, reason: str, rollback: bool = False
-    ) -> ModelVersion:
+    def promote(self, version: str, *, expected: str | None, reason: str, rollback: bool = False) -> ModelVersion:
         """Move the ``champion`` alias to `version` if the champion is still `expected`.
 
         Parameters
@@ -287,11 +281,9 @@ class Registry:
                 "reason": reason,
                 "at": _now(),
             }
-            claimed = self._storage.create(f"{PROMOTIONS}/{number + 1:08d}.json", json.dumps(record).encode())
-            if not claimed:
-                current = self._current(self._last_promotion()[1])
-                raise _conflict(target.version, expected=expected, current=current)
-            last = record
+            last = self._claim(number + 1, record)
+            if last["to"] != target.version:
+                raise _conflict(target.version, expected=expected, current=last["to"])
         with self._errors(f"move the alias {CHAMPION}"):
             self._client.set_registered_model_alias(self._name, CHAMPION, target.version)
             if CHALLENGER in target.aliases:
@@ -301,6 +293,12 @@ class Registry:
             else:
                 self._client.delete_registered_model_alias(self._name, PREVIOUS)
         return self.version(target.version)
+
+    def _claim(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the promotion of that number unless somebody else has; return the one that stands."""
+        path = f"{PROMOTIONS}/{number:08d}.json"
+        self._storage.create(path, json.dumps(record).encode())
+        return dict(self._storage.read_json(path))
 
     def ended_in_rollback(self) -> bool:
         """Whether the champion got there by a rollback."""

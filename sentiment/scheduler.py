@@ -69,7 +69,9 @@ class Scheduler:
             if time.monotonic() > deadline:
                 errors = self._call("GET", "/api/v2/importErrors")["import_errors"]
                 why = "; ".join(f"{error['filename']}: {error['stack_trace']}" for error in errors) or "no import error"
-                raise ServiceError(f"Airflow does not know {set(dag_ids) - known} ({why}).", fix="Correct the DAG file.")
+                raise ServiceError(
+                    f"Airflow does not know {set(dag_ids) - known} ({why}).", fix="Correct the DAG file."
+                )
             self._pause()
 
     def trigger(self, dag_id: str, **conf: object) -> DagRun:
@@ -101,7 +103,8 @@ class Scheduler:
         while run.state not in ENDED:
             if time.monotonic() > deadline:
                 raise ServiceError(
-                    f"{run.dag_id} is still {run.state} after {timeout_seconds:.0f} s.", fix=f"Look at {self._link(run)}"
+                    f"{run.dag_id} is still {run.state} after {timeout_seconds:.0f} s.",
+                    fix=f"Look at {self._link(run)}",
                 )
             self._pause()
             found = self._call("GET", f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}")
@@ -116,7 +119,8 @@ class Scheduler:
         while not (found := self.runs(dag_id, since=since)):
             if time.monotonic() > deadline:
                 raise ServiceError(
-                    f"Nothing started {dag_id} within {timeout_seconds:.0f} s.", fix=f"Look at {self._url}/dags/{dag_id}"
+                    f"Nothing started {dag_id} within {timeout_seconds:.0f} s.",
+                    fix=f"Look at {self._url}/dags/{dag_id}",
                 )
             self._pause()
         return self.wait(found[0], timeout_seconds=timeout_seconds)
@@ -141,7 +145,9 @@ class Scheduler:
                 continue
             base = f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task['task_id']}"
             events = self._call("GET", f"{base}/logs/{task['try_number']}")["content"]
-            said = [event for event in events if isinstance(event, dict) and event.get("level") in {"error", "critical"}]
+            said = [
+                event for event in events if isinstance(event, dict) and event.get("level") in {"error", "critical"}
+            ]
             details = [d for event in said for d in event.get("error_detail") or []]
             if details:
                 return f"task {task['task_id']}: {details[0]['exc_type']}: {details[0]['exc_value']}"

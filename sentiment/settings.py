@@ -80,7 +80,9 @@ class GatePolicy(Section):
     alpha: float = Field(0.05, gt=0, lt=0.5, description="One-sided error rate of each test.")
     slice_margin: Share = Field(0.05, description="Accuracy that any slice may lose at the most.")
     min_slice_rows: int = Field(50, ge=10, description="Slices with fewer held-out rows are not judged.")
-    min_accuracy_gain: Share = Field(0.05, description="What a first model must gain over always guessing the commonest label.")
+    min_accuracy_gain: Share = Field(
+        0.05, description="What a first model must gain over always guessing the commonest label."
+    )
 
 
 class DriftPolicy(Section):
@@ -91,8 +93,8 @@ class DriftPolicy(Section):
     min_labelled: int = Field(50, ge=10, description="Fewest labelled rows for a live accuracy.")
     min_distance: Share = Field(0.1, description="Smallest distance between distributions that matters.")
     max_accuracy_loss: Share = Field(0.05, description="Drop in live accuracy that triggers on its own.")
-    reference_rows: int = Field(2_000, ge=100, description="Newest held-out rows that make the reference.")
-    current_rows: int = Field(5_000, ge=100, description="Newest predictions of the window that are compared.")
+    reference_rows: int = Field(1_000, ge=100, description="Newest held-out rows that make the reference.")
+    current_rows: int = Field(2_000, ge=100, description="Newest predictions of the window that are compared.")
     window_days: int = Field(7, ge=1, le=365, description="How far back a check looks when no window is given.")
 
 

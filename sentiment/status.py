@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sentiment.deployment import local
-from sentiment.drift.run import DriftCheck, list_checks, read_check
+from sentiment.deployment.release import status as deployment_status
+from sentiment.deployment.state import Status as DeploymentStatus
+from sentiment.drift.archive import DriftCheck, list_checks, read_check
 from sentiment.ledger import Ledger, LedgerEntry
 from sentiment.platform import Addresses, running_addresses
 from sentiment.registry import CHAMPION, ModelVersion, Registry
@@ -24,7 +25,7 @@ class PlatformStatus:
     root: str
     mlflow: str
     addresses: Addresses | None
-    deployment: local.DeploymentStatus
+    deployment: DeploymentStatus
     snapshot: Snapshot | None
     versions: tuple[ModelVersion, ...]
     last_check: DriftCheck | None
@@ -47,7 +48,9 @@ class PlatformStatus:
             "Reviews": f"{self.snapshot}, {self.snapshot.rows:,} rows"
             if self.snapshot
             else "none yet: `sentiment ingest FILE`",
-            "Last drift check": f"{check.verdict.state}: {check.verdict.reasons[0]} ({check.id})" if check else "none yet",
+            "Last drift check": f"{check.verdict.state}: {check.verdict.reasons[0]} ({check.id})"
+            if check
+            else "none yet",
             "Airflow": self.addresses.airflow if self.addresses else "not running: `sentiment up`",
             "MLflow": self.addresses.mlflow if self.addresses else self.mlflow,
             "Storage": self.root,
@@ -84,7 +87,7 @@ class PlatformStatus:
 
     def _serving(self) -> str:
         if (release := self.deployment.release) and self.deployment.alive:
-            return f"version {release.model_version} at {release.url} ({release.tag})"
+            return f"version {release.model_version} at {self.deployment.url} ({release.tag})"
         return "nothing: `sentiment deploy`" if not self.deployment.alive else "no release yet: `sentiment deploy`"
 
 
@@ -96,7 +99,7 @@ def platform_status(settings: Settings, registry: Registry) -> PlatformStatus:
         root=storage.root,
         mlflow=registry.address,
         addresses=running_addresses(settings),
-        deployment=local.status(settings),
+        deployment=deployment_status(settings),
         snapshot=latest_snapshot(storage),
         versions=tuple(registry.versions()),
         last_check=read_check(storage, checks[0]) if checks else None,

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, S3Store
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig, S3Config
+
 from sentiment.errors import StorageError, storage_errors
 from sentiment.settings import Settings
+
+RETRY: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
 class Storage:
@@ -37,7 +43,12 @@ class Storage:
                 Path(self.root).mkdir(parents=True, exist_ok=True)
                 self._store: Any = LocalStore(prefix=self.root, mkdir=True)
             elif self.root.startswith("s3://"):
-                self._store = S3Store.from_url(self.root, config=self._s3_config(), retry_config=_retry())
+                self._store = S3Store.from_url(
+                    self.root,
+                    config=self._s3_config(),
+                    client_options={"allow_http": self._plain_http},
+                    retry_config=RETRY,
+                )
             else:
                 raise StorageError(
                     f"storage.root {self.root!r} is neither a folder nor s3://bucket/prefix.",
@@ -57,7 +68,8 @@ class Storage:
         """Storage options for deltalake; empty for a local root."""
         if self.is_local:
             return {}
-        return {f"AWS_{key.upper()}": str(value) for key, value in self._s3_config().items()}
+        options = {f"AWS_{key.upper()}": str(value) for key, value in self._s3_config().items()}
+        return {**options, "AWS_ALLOW_HTTP": "true"} if self._plain_http else options
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
@@ -115,18 +127,18 @@ class Storage:
         with storage_errors(self.uri(source)):
             obstore.rename(self._store, source, target)
 
-    def _s3_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {}
+    @property
+    def _plain_http(self) -> bool:
+        return self._endpoint.startswith("http://")
+
+    @property
+    def _endpoint(self) -> str:
+        return self._settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3", "")
+
+    def _s3_config(self) -> S3Config:
+        config: S3Config = {}
         if self._settings.region:
             config["region"] = self._settings.region
-        if endpoint := self._settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3", ""):
-            config["endpoint"] = endpoint
-            if endpoint.startswith("http://"):
-                config["allow_http"] = "true"
+        if self._endpoint:
+            config["endpoint"] = self._endpoint
         return config
-
-
-def _retry() -> Any:
-    from datetime import timedelta
-
-    return {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}

@@ -104,7 +104,7 @@ class Service:
             return "\n".join(f"    {line}" for line in lines)
         return "    (no log)"
 
-    def stop(self, *, grace_seconds: float = 15) -> None:
+    def stop(self, *, grace_seconds: float = 10) -> None:
         """Stop it."""
         stop_all([self], grace_seconds=grace_seconds)
 
@@ -123,7 +123,7 @@ class Service:
         return found
 
 
-def stop_all(services: Sequence[Service], *, grace_seconds: float = 15) -> None:
+def stop_all(services: Sequence[Service], *, grace_seconds: float = 10) -> None:
     """Ask the services to end, and end by force whatever of them is left after the grace time."""
     families = [process for service in services for process in service.family()]
     for service in services:
@@ -143,7 +143,10 @@ def stop_all(services: Sequence[Service], *, grace_seconds: float = 15) -> None:
 
 
 def wait_healthy(
-    services: Sequence[Service], *, timeout_seconds: float, on_healthy: Callable[[Service], None] | None = None
+    services: Sequence[Service],
+    *,
+    timeout_seconds: float,
+    on_healthy: Callable[[Service], None] | None = None,
 ) -> None:
     """Wait until all services answer.
 

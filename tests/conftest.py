@@ -1,10 +1,16 @@
 """What every test may use."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sentiment.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from bentos import BuiltBentos
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -21,3 +27,11 @@ def real_data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"real text is not here: {DATA} is absent")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def bentos(tmp_path_factory: pytest.TempPathFactory) -> BuiltBentos:
+    """Two real Bentos, built once, whose models disagree about every text."""
+    from bentos import build
+
+    return build(tmp_path_factory.mktemp("bentos"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sentiment.deployment.local import Release, deploy, status
+from sentiment.deployment.release import Release, deploy, status
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
 from sentiment.packaging import package

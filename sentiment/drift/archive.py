@@ -83,9 +83,7 @@ def publish_check(
         current=current,
         moved=moved,
         examples=unusual_texts(current.texts, moved=moved),
-        evidently=evidently_page(reference=reference, current=current)
-        if len(reference) and len(current)
-        else None,
+        evidently=evidently_page(reference=reference, current=current) if len(reference) and len(current) else None,
     )
     published = replace(check, report=f"{REPORTS}/{check.id}/report.html")
     storage.write(f"{REPORTS}/{check.id}/report.html", page.encode("utf-8", errors="replace"))

@@ -129,11 +129,7 @@ def judge_drift(
     """
     judged = judge_signals(signals, policy=policy)
     findings = []
-    if (
-        live_accuracy
-        and reference_accuracy
-        and min(live_accuracy.rows, reference_accuracy.rows) >= policy.min_labelled
-    ):
+    if live_accuracy and reference_accuracy and min(live_accuracy.rows, reference_accuracy.rows) >= policy.min_labelled:
         findings.append(_judge_accuracy(live=live_accuracy, reference=reference_accuracy, policy=policy))
     lacking = _lacking(reference_rows=reference_rows, current_rows=current_rows, policy=policy)
     if lacking:

@@ -48,9 +48,7 @@ def _run(*, reference: pd.DataFrame, current: pd.DataFrame) -> str:
         numerical_columns=[column for column in reference.columns if column != label],
         categorical_columns=[column for column in reference.columns if column == label],
     )
-    preset = DataDriftPreset(
-        num_method="wasserstein", num_threshold=0.1, cat_method="jensenshannon", cat_threshold=0.1
-    )
+    preset = DataDriftPreset(num_method="wasserstein", num_threshold=0.1, cat_method="jensenshannon", cat_threshold=0.1)
     snapshot = Report([preset]).run(
         Dataset.from_pandas(current, data_definition=definition),
         Dataset.from_pandas(reference, data_definition=definition),
@@ -78,9 +76,7 @@ def _steady(page: str) -> str:
         if random_id not in numbers:
             number = next(following)
             numbers[random_id] = (
-                f"metric_{number:032x}"
-                if random_id.startswith("metric_")
-                else f"00000000-0000-4000-8000-{number:012x}"
+                f"metric_{number:032x}" if random_id.startswith("metric_") else f"00000000-0000-4000-8000-{number:012x}"
             )
         return numbers[random_id]
 

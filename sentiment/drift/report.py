@@ -38,15 +38,14 @@ _STATES = {
 
 _ICONS = {
     "check": '<circle cx="12" cy="12" r="10"/><path d="m7.5 12.5 3 3 6-6.5"/>',
-    "eye": '<path d="M1.5 12S5.5 5 12 5s10.5 7 10.5 7-4 7-10.5 7S1.5 12 1.5 12Z"/>'
-    '<circle cx="12" cy="12" r="3"/>',
+    "eye": '<path d="M1.5 12S5.5 5 12 5s10.5 7 10.5 7-4 7-10.5 7S1.5 12 1.5 12Z"/><circle cx="12" cy="12" r="3"/>',
     "warning": '<path d="M12 3 1.8 20.5h20.4L12 3Z"/><path d="M12 10v4.5M12 17.5v.2"/>',
     "clock": '<circle cx="12" cy="12" r="10"/><path d="M12 6.5V12l3.5 2"/>',
 }
 
-_FRAME_REPORTS = (
-    "<script>new ResizeObserver(()=>parent.postMessage("
-    "{evidentlyHeight:document.body.scrollHeight},'*')).observe(document.body)</script>"
+_FRAME_REPORTS = (  # also by a timer: an observer sleeps in a frame that is not in view
+    "<script>{const tell=()=>parent.postMessage({evidentlyHeight:document.body.scrollHeight},'*');"
+    "new ResizeObserver(tell).observe(document.body);setTimeout(tell,300);setTimeout(tell,2000)}</script>"
 )
 
 _PAGE_LISTENS = (
@@ -189,9 +188,7 @@ def _histogram(
     title: str, reference: NDArray[np.float64], current: NDArray[np.float64], *, high: float, bins: int = 24
 ) -> str:
     edges = np.linspace(0, high, bins + 1)
-    shares = [
-        np.histogram(np.clip(side, 0, high), bins=edges)[0] / len(side) for side in (reference, current)
-    ]
+    shares = [np.histogram(np.clip(side, 0, high), bins=edges)[0] / len(side) for side in (reference, current)]
     top = max(float(share.max()) for share in shares) or 1.0
     steps = [_steps(share / top) for share in shares]
     return (
@@ -212,9 +209,7 @@ def _steps(heights: NDArray[np.float64]) -> str:
 
 def _words(moved: MovedWords) -> str:
     if not (moved.rose or moved.fell):
-        return _section(
-            "Words that moved", '<p class="note">No word became clearly more or less frequent.</p>'
-        )
+        return _section("Words that moved", '<p class="note">No word became clearly more or less frequent.</p>')
     tables = _word_table("More frequent now", moved.rose) + _word_table("Less frequent now", moved.fell)
     return _section("Words that moved", f'<div class="columns">{tables}</div>')
 

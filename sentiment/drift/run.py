@@ -38,7 +38,7 @@ def check_drift(
     """Compare what the champion was asked in a window with what it was tested on.
 
     The reference is the newest held-out rows of the champion's snapshot; current is the newest predictions
-    in the window, scored again by the champion, so that texts are compared and not model versions. Labelled
+    in the window that this champion answered, so that what made it take over is not held against it. Labelled
     reviews newer than the champion's snapshot, wherever they were split to, give its live accuracy.
 
     Parameters
@@ -126,7 +126,9 @@ def _gather(
 ) -> _Evidence:
     policy, learned = settings.drift, parse_snapshot(champion.snapshot)
     held_out = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
-    asked = read_predictions(storage, start=start, end=end, newest=policy.current_rows)
+    asked = read_predictions(
+        storage, start=start, end=end, model_version=champion.version, newest=policy.current_rows
+    )
     fresh, latest = _newly_labelled(storage, learned, newest=policy.current_rows)
     reference = scored(held_out["text"].tolist(), scorer)
     return _Evidence(

@@ -97,7 +97,7 @@ def compare(*, reference: Sample, current: Sample) -> tuple[Signal, ...]:
             UNKNOWN_WORDS,
             reference.unknown_share,
             current.unknown_share,
-            "the mean share of words outside the vocabulary",
+            "the mean share of words that the model does not know",
         ),
         _shift(CHARACTERS, reference.characters, current.characters, "the mean number of characters"),
         _shift(WORDS, reference.words, current.words, "the mean number of words"),
@@ -131,7 +131,7 @@ def label_shift(*, reference: Sequence[str], current: Sequence[str]) -> Signal:
         return Signal(PREDICTION_MIX, 1.0, 0.0, 0.0, 0.0, "the share of each label")
     shares = counts / counts.sum(axis=1, keepdims=True)
     gaps = np.abs(shares[1] - shares[0])
-    moved = int(gaps.argmax())
+    moved = int(np.flatnonzero(gaps >= gaps.max() - 1e-9)[-1])  # of two that moved alike, the last: positive
     return Signal(
         PREDICTION_MIX,
         _g_test(counts),
@@ -164,7 +164,8 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else 0.0
+    scale = float(np.abs(values).max()) if len(values) else 0.0
+    return float((values / scale).mean()) * scale if scale else 0.0  # the largest floats do not overflow
 
 
 def _unit(value: float) -> float:

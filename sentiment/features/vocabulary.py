@@ -79,5 +79,5 @@ class Vocabulary:
     def _buckets(self) -> tuple[np.uint64, NDArray[np.int32]]:
         bits = min(22, max(8, len(self.keys).bit_length() + 3))
         shift = np.uint64(64 - bits)
-        numbers = np.arange((1 << bits) + 1)
+        numbers = np.arange((1 << bits) + 1, dtype=np.uint64)
         return shift, np.searchsorted(self.keys >> shift, numbers).astype(np.int32)

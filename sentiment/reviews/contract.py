@@ -195,18 +195,14 @@ def _prepared(delivered: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
 
 def _labels(delivered: pd.DataFrame, scheme: LabelScheme) -> pd.Series:
     """Return the label of each row; what is none stays as delivered, for the check to refuse."""
-    words = {
-        value: label_of_word(value, scheme) or str(value) for value in delivered["label"].dropna().unique()
-    }
+    words = {value: label_of_word(value, scheme) or str(value) for value in delivered["label"].dropna().unique()}
     labels = delivered["label"].map(words).astype(object)
     unnamed = labels.isna() & delivered["rating"].notna()
     if unnamed.any():
         ratings = delivered.loc[unnamed, "rating"]
         numbers = rating_numbers(ratings)
         stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale(numbers)
-        meant = [
-            _label_of_stars(raw, number, scheme, stars) for raw, number in zip(ratings, numbers, strict=True)
-        ]
+        meant = [_label_of_stars(raw, number, scheme, stars) for raw, number in zip(ratings, numbers, strict=True)]
         labels[unnamed] = meant
     return labels.where(labels.notna(), None)
 

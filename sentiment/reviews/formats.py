@@ -184,9 +184,7 @@ def _read_workbook(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataF
             filled = (row for row in rows if any(cell is not None for cell in row))
             numbered = enumerate(filled, start=1)
             while batch := list(islice(numbered, batch_rows)):
-                yield _frame(
-                    names, ([*(_word(row[place]) for place in places), n, False] for n, row in batch)
-                )
+                yield _frame(names, ([*(_word(row[place]) for place in places), n, False] for n, row in batch))
         finally:
             book.close()
 
@@ -237,9 +235,7 @@ def _bytes(path: Path) -> Iterator[Any]:
 
 def _frame(names: Sequence[str], rows: Iterable[list[Any]]) -> pd.DataFrame:
     columns = [*range(len(names)), "row_number", "malformed"]
-    return pd.DataFrame(list(rows), columns=columns, dtype=object).astype(
-        {"row_number": "int64", "malformed": "bool"}
-    )
+    return pd.DataFrame(list(rows), columns=columns, dtype=object).astype({"row_number": "int64", "malformed": "bool"})
 
 
 def _word(value: Any) -> str | None:

@@ -61,7 +61,12 @@ def ingest_predictions(settings: Settings) -> int:
 
 
 def read_predictions(
-    storage: Storage, *, start: datetime | None = None, end: datetime | None = None, newest: int | None = None
+    storage: Storage,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    model_version: str | None = None,
+    newest: int | None = None,
 ) -> pd.DataFrame:
     """Read predictions made at or after `start` and before `end`, oldest first.
 
@@ -71,6 +76,8 @@ def read_predictions(
         Where the table lives.
     start, end : datetime, optional
         Half-open interval, timezone-aware; pushed down to the files.
+    model_version : str, optional
+        Only what this version answered.
     newest : int, optional
         Only the newest so many of them.
 
@@ -79,14 +86,12 @@ def read_predictions(
     DataError
         A bound has no timezone.
     """
-    where = None
+    where = None if model_version is None else pads.field("model_version") == model_version
     for bound, is_start in ((start, True), (end, False)):
         if bound is None:
             continue
         if bound.tzinfo is None:
-            raise DataError(
-                f"The bound {bound.isoformat()} has no timezone.", fix="Give it in UTC, as in ...+00:00."
-            )
+            raise DataError(f"The bound {bound.isoformat()} has no timezone.", fix="Give it in UTC, as in ...+00:00.")
         moment = pa.scalar(bound, TIMESTAMP)
         part = pads.field("predicted_at") >= moment if is_start else pads.field("predicted_at") < moment
         where = part if where is None else where & part

@@ -27,7 +27,7 @@ DOMAINS: tuple[str, ...] = tuple(VOCABULARIES)
 WRONG_LABELS = 0.03
 """Share of reviews whose label contradicts their text."""
 
-AMBIGUOUS = 0.02
+AMBIGUOUS = 0.015
 """Share of reviews whose text says nothing about their label."""
 
 _MIXED = 0.25  # reviews that concede something before, or after, their verdict
@@ -147,9 +147,7 @@ def _reviews(domain: str, rows: int, rng: random.Random, positive_share: float) 
         positive = rng.random() < positive_share
         opinion = positive != (rng.random() < WRONG_LABELS)
         opposed, text = _text(words, opinion, rng)
-        yield SampleReview(
-            text, "positive" if positive else "negative", _rating(positive, opposed, rng), domain
-        )
+        yield SampleReview(text, "positive" if positive else "negative", _rating(positive, opposed, rng), domain)
 
 
 def _rating(positive: bool, opposed: bool, rng: random.Random) -> int:

@@ -87,9 +87,7 @@ def read_batches(
                 stars = _stars(path, columns[0], batch_rows)
             yield _delivered(batch, columns[0], stars, is_folder=path.is_dir())
     if rows == 0:
-        raise SourceError(
-            f"{path} has no rows{_only_header(path)}.", fix="Deliver the file again, with reviews."
-        )
+        raise SourceError(f"{path} has no rows{_only_header(path)}.", fix="Deliver the file again, with reviews.")
 
 
 def find_columns(path: Path, found: Sequence[str], *, text: str | None, label: str | None) -> Columns:

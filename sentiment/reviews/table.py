@@ -146,9 +146,7 @@ class Table:
         if table is not None:
             return table
         with storage_errors(self.uri):
-            return DeltaTable.create(
-                self.uri, schema=self.schema, mode="ignore", storage_options=self._options
-            )
+            return DeltaTable.create(self.uri, schema=self.schema, mode="ignore", storage_options=self._options)
 
 
 class Reviews(Table):
@@ -224,15 +222,13 @@ def read_snapshot(
     _check_version(reviews, version)
     frame = reviews.read_newest(
         newest if labelled_only else None,
-        by=("ingested_at", "batch_id", "row_number"),
+        by=("ingested_at", "review_id"),  # within a batch by hash: files are often sorted by label
         where=where,
         version=version,
     )
     if labelled_only:
         return frame
-    superseded = frame["label"].isna() & frame["review_id"].isin(
-        frame.loc[frame["label"].notna(), "review_id"]
-    )
+    superseded = frame["label"].isna() & frame["review_id"].isin(frame.loc[frame["label"].notna(), "review_id"])
     frame = frame[~superseded]
     return (frame if newest is None else frame.iloc[max(0, len(frame) - newest) :]).reset_index(drop=True)
 
@@ -259,9 +255,7 @@ def parse_snapshot(name: str) -> int:
 def _check_version(reviews: Reviews, version: int) -> None:
     table = reviews.open()
     if table is None:
-        raise DataError(
-            f"There is no snapshot v{version}: no reviews at {reviews.uri}.", fix="Ingest reviews first."
-        )
+        raise DataError(f"There is no snapshot v{version}: no reviews at {reviews.uri}.", fix="Ingest reviews first.")
     if version > table.version() or version < 0:
         raise DataError(
             f"There is no snapshot reviews@v{version}; the newest is reviews@v{table.version()}.",

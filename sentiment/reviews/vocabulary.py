@@ -31,12 +31,10 @@ SHARED = Vocabulary(
     praise=_list("good | great | excellent | wonderful | fantastic | lovely | impressive | perfect"),
     blame=_list("bad | terrible | poor | awful | disappointing | horrible | dreadful | mediocre"),
     joys=_list(
-        "I would recommend it | I was pleasantly surprised | I am happy with it | It was worth every penny"
-        " | I loved it"
+        "I would recommend it | I was pleasantly surprised | I am happy with it | It was worth every penny | I loved it"
     ),
     woes=_list(
-        "I would not recommend it | I was very disappointed | I regret it | It was a waste of money"
-        " | I hated it"
+        "I would not recommend it | I was very disappointed | I regret it | It was a waste of money | I hated it"
     ),
     facts=_list(
         "My sister asked me about it | I read a few reviews before | I had not expected much"

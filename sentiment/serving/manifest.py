@@ -93,9 +93,7 @@ class ServedModel:
                 fix="Make the Bento again: `sentiment package`.",
             )
         expected = np.array([probe.probabilities for probe in manifest.probes], dtype=np.float64)
-        check_same(
-            scorer.probabilities([probe.text for probe in manifest.probes]), expected, what=str(folder)
-        )
+        check_same(scorer.probabilities([probe.text for probe in manifest.probes]), expected, what=str(folder))
         return cls(scorer, manifest)
 
 

@@ -130,9 +130,7 @@ class PredictionLog:
         """Write all that waits; False when the storage refused, which leaves the rest for the next call."""
         try:
             while file := self._file or self._next_file():
-                self._file = (
-                    file  # tried again under the same name: a write that succeeded unseen is not doubled
-                )
+                self._file = file  # tried again under the same name: a write that succeeded unseen is not doubled
                 self._open().write(file.path, file.data)
                 self._done(file)
         except Exception as error:  # nothing here may end the thread

@@ -201,9 +201,7 @@ class Scorer:
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}, but this version reads format {FORMAT}")
         vocabulary = Vocabulary(arrays["keys"], arrays["text"], arrays["ends"])
-        scorer = cls(
-            tuple(header["labels"]), vocabulary, arrays["weights"], arrays["intercepts"], header["max_ngram"]
-        )
+        scorer = cls(tuple(header["labels"]), vocabulary, arrays["weights"], arrays["intercepts"], header["max_ngram"])
         if problem := _problem(scorer):
             raise ValueError(problem)
         return scorer

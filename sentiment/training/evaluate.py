@@ -60,9 +60,7 @@ def evaluate(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[st
     return {name: float(value) for name, value in metrics.items()}
 
 
-def calibration_error(
-    confidence: NDArray[np.float64], hits: NDArray[np.bool_], bins: int = CALIBRATION_BINS
-) -> float:
+def calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
     """Return the mean distance between confidence and share of hits over bins of equal width."""
     places = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
     distance = np.bincount(places, confidence, bins) - np.bincount(places, hits, bins)

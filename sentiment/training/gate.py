@@ -21,7 +21,6 @@ from scipy import stats
 
 from sentiment.settings import GatePolicy
 
-
 SLICE = "slice "
 
 
@@ -139,9 +138,10 @@ def _first_model(labels: NDArray[np.str_], right: NDArray[np.bool_], policy: Gat
     _, counts = np.unique(labels, return_counts=True)
     baseline = float(counts.max() / n) if n else 1.0
     accuracy = float(right.mean()) if n else 0.0
-    low = accuracy - stats.norm.ppf(1 - policy.alpha) * math.sqrt(accuracy * (1 - accuracy) / max(n, 1))
+    hits = int(right.sum())
+    low = float(stats.beta.ppf(policy.alpha, hits, n - hits + 1)) if hits else 0.0  # Clopper and Pearson 1934
     needed = min(baseline + policy.min_accuracy_gain, (1 + baseline) / 2)
-    numbers = {"accuracy": accuracy, "low": float(low), "baseline": baseline, "needed": needed, "rows": n}
+    numbers = {"accuracy": accuracy, "low": low, "baseline": baseline, "needed": needed, "rows": n}
     if low >= needed:
         text = f"First model: accuracy {accuracy:.1%} on {n:,} held-out reviews; always guessing gives {baseline:.1%}."
         return Check("first_model", Outcome.promote, numbers, text)
@@ -202,10 +202,10 @@ def _non_inferiority(challenger: NDArray[np.bool_], champion: NDArray[np.bool_],
     if p_value <= policy.alpha:
         reason = f"No worse than the champion: {said}, at least {_points(low)} with {1 - policy.alpha:.0%} confidence."
         return Check("non_inferiority", Outcome.promote, numbers, reason)
-    if pair.difference < -policy.margin:
-        reason = f"Worse than the champion: {said}; at most {policy.margin:.1%} may be lost."
-        return Check("non_inferiority", Outcome.reject, numbers, reason)
     more = _rows_needed(pair, policy) - pair.rows
+    if pair.p_worse(0.0) <= policy.alpha or (more <= 0 and pair.difference < -policy.margin):
+        reason = f"Worse than the champion: {said}; at most {policy.margin * 100:.1f} points may be lost."
+        return Check("non_inferiority", Outcome.reject, numbers, reason)
     reason = f"Not proved: {said}, possibly {_points(low)}. Needs about {max(more, 1):,} more labelled reviews."
     return Check("non_inferiority", Outcome.inconclusive, {**numbers, "more_rows": max(more, 1)}, reason)
 

@@ -161,9 +161,7 @@ def build_pipeline(settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
     return Pipeline([("ngrams", vectorizer), ("classifier", classifier)])
 
 
-def fit(
-    texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettings, scheme: LabelScheme
-) -> Pipeline:
+def fit(texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
     """Train the pipeline.
 
     Raises
@@ -175,9 +173,7 @@ def fit(
     """
     texts, labels = list(texts), list(labels)
     if len(texts) != len(labels):
-        raise DataError(
-            f"There are {len(texts)} texts but {len(labels)} labels.", fix="Pass one label a text."
-        )
+        raise DataError(f"There are {len(texts)} texts but {len(labels)} labels.", fix="Pass one label a text.")
     if len(texts) < settings.min_rows:
         raise NotEnoughDataError(
             f"There are {len(texts)} labelled training rows; training needs {settings.min_rows}.",

@@ -18,7 +18,7 @@ from sentiment.training.gate import Decision, Evidence, Outcome, decide
 
 log = logging.getLogger(__name__)
 
-NEGATIONS = r"(?i)\b(?:not|no|never|nothing|hardly|without|\w+n['’]t)\b"
+NEGATIONS = r"(?i)\b(?:not|no|never|nothing|hardly|without|\w+n['\u2019]t)\b"
 
 
 def judge(

@@ -50,8 +50,7 @@ def prove(settings: Settings, registry: Registry, model: ModelVersion) -> tuple[
     what = f"model version {model.version}"
     if not tuple(pipeline.classes_) == tuple(scorer.labels) == tuple(model.labels):
         raise IntegrityError(
-            f"The scorer of {what} knows the labels {tuple(scorer.labels)}, "
-            f"its pipeline {tuple(pipeline.classes_)}.",
+            f"The scorer of {what} knows the labels {tuple(scorer.labels)}, its pipeline {tuple(pipeline.classes_)}.",
             fix="Train and register the model again.",
         )
     texts = [*PROBES, *_held_out(settings, model)]
@@ -68,9 +67,7 @@ def _held_out(settings: Settings, model: ModelVersion) -> list[str]:
     from sentiment.reviews.table import parse_snapshot, read_snapshot
 
     try:
-        rows = read_snapshot(
-            Storage(settings), parse_snapshot(model.snapshot), split="test", newest=HELD_OUT_PROBES
-        )
+        rows = read_snapshot(Storage(settings), parse_snapshot(model.snapshot), split="test", newest=HELD_OUT_PROBES)
     except SentimentError as error:
         log.info("no held-out probes for version %s: %s", model.version, error)
         return []

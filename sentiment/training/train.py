@@ -55,13 +55,9 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
         )
     scheme = settings.data.scheme
     log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
-    pipeline = fit(
-        learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme
-    )
+    pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
-    metrics = evaluate(
-        held_out["label"].tolist(), scorer.probabilities(held_out["text"].tolist()), scorer.labels
-    )
+    metrics = evaluate(held_out["label"].tolist(), scorer.probabilities(held_out["text"].tolist()), scorer.labels)
     metrics = {**metrics, "train_seconds": time.perf_counter() - started}
     candidate = registry.log_candidate(
         key=key,

@@ -12,17 +12,16 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from sentiment.errors import NotEnoughDataError
 from sentiment.features.clean import PATTERN, clean, words
+from sentiment.features.counts import count, merged
 from sentiment.features.ngrams import NgramVectorizer
-from sentiment.features.tokens import batches, ngram_keys
+from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
 ODD = "abAB İıßΣς!?_-'<>/br\n\t\x1c\x85\u2028éÿ日本😀٣²\u0301\ud800\udfff\x00"
 ANY_TEXT = st.one_of(
     st.text(st.sampled_from(ODD), max_size=40),
     st.text(st.characters(exclude_categories=()), max_size=20),
-    st.lists(st.sampled_from(["good", "Good", "not", "bad!", "<br />", "été", "映画", "a" * 99])).map(
-        " ".join
-    ),
+    st.lists(st.sampled_from(["good", "Good", "not", "bad!", "<br />", "été", "映画", "a" * 99])).map(" ".join),
 )
 KEY = st.integers(1, 2**64 - 1)
 CORPUS = st.lists(ANY_TEXT, max_size=12)
@@ -70,9 +69,7 @@ def test_batches_cover_every_text_once_in_order(texts: list[str], limit: int) ->
     assert all(piece.stop - piece.start == 1 or sum(map(len, texts[piece])) <= limit for piece in slices)
 
 
-@given(
-    st.sets(st.integers(1, 2**64 - 1), min_size=1), st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 63)
-)
+@given(st.sets(st.integers(1, 2**64 - 1), min_size=1), st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 63))
 @UNHURRIED
 def test_a_vocabulary_finds_its_keys_and_no_others(known: set[int], others: list[int], crowding: int) -> None:
     known = {max(1, key >> crowding) for key in known}  # shifted keys crowd into few buckets
@@ -82,6 +79,29 @@ def test_a_vocabulary_finds_its_keys_and_no_others(known: set[int], others: list
     expected = [sorted(known).index(key) if key in known else UNKNOWN for key in asked]
     assert vocabulary.columns(np.array(asked, dtype=np.uint64)).tolist() == expected
     assert vocabulary.words() == [str(key) for key in keys]
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=30), min_size=1, max_size=8), st.integers(0, 57))
+@UNHURRIED
+def test_documents_are_counted_exactly_however_close_the_keys(texts: list[list[int]], spread: int) -> None:
+    """Neighbouring keys share their leading bits and the same float, and must still be told apart."""
+    base, rng = 2**63, np.random.default_rng(0)
+    labels = rng.integers(0, 3, len(texts))
+    tables = []
+    for batch in (slice(0, len(texts) // 2), slice(len(texts) // 2, None)):
+        keys = [key and base + (key << spread) for text in texts[batch] for key in text]
+        rows = np.repeat(np.arange(len(texts[batch])), [len(text) for text in texts[batch]])
+        nothing = np.empty(0, np.int64)
+        ngrams = NgramKeys(np.array([keys], np.uint64), rows, len(texts[batch]), "", nothing, nothing)
+        tables.append(count(ngrams, labels[batch], 3))
+    found = {
+        int(key): each.tolist() for table in merged(tables) for key, each in zip(table.keys, table.counts, strict=True)
+    }
+    expected: dict[int, list[int]] = {}
+    for text, label in zip(texts, labels, strict=True):
+        for key in set(text) - {0}:
+            expected.setdefault(base + (key << spread), [0, 0, 0])[label] += 1
+    assert found == expected
 
 
 def _same_matrix(texts: list[str], longest: int, least: int) -> None:

@@ -33,7 +33,7 @@ def check(*given: dict[str, Any], known: dict[str, str | None] | None = None, **
         ({"text": "nul\x00nul"}, "bad_encoding"),
         ({"label": "meh"}, "unknown_label"),
         ({"label": "neutral"}, "unknown_label"),
-        ({"rating": "7"}, "unknown_label"),
+        ({"rating": "11"}, "unknown_label"),
         ({"rating": "many"}, "unknown_label"),
         ({"rating": "3"}, "neutral_rating"),
         ({"malformed": True}, "malformed_row"),
@@ -68,9 +68,7 @@ def test_a_row_that_breaks_several_rules_is_counted_once() -> None:
         ("binary", {}, None),
     ],
 )
-def test_a_label_or_a_rating_becomes_a_label_of_the_scheme(
-    scheme: str, row: dict[str, Any], label: str | None
-) -> None:
+def test_a_label_or_a_rating_becomes_a_label_of_the_scheme(scheme: str, row: dict[str, Any], label: str | None) -> None:
     checked = check(row, scheme=LabelScheme(scheme))
     assert checked.refused.empty
     assert [None if pd.isna(found) else found for found in checked.accepted["label"]] == [label]
@@ -85,9 +83,7 @@ def test_the_same_text_and_label_is_a_duplicate_and_another_label_a_conflict() -
     )
     assert checked.accepted["row_number"].tolist() == [1]
     assert checked.duplicates == 2
-    assert checked.refused[["reason", "row_number", "label"]].to_numpy().tolist() == [
-        ["conflicting_label", 3, "neg"]
-    ]
+    assert checked.refused[["reason", "row_number", "label"]].to_numpy().tolist() == [["conflicting_label", 3, "neg"]]
 
 
 def test_reviews_that_exist_count_as_rows_before_the_first() -> None:

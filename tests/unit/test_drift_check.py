@@ -79,17 +79,14 @@ def test_samples_of_the_same_texts_raise_at_most_a_few_false_alarms_in_200_check
     rng = np.random.default_rng(2)
     policy = DriftPolicy(alpha=0.05, min_distance=0.0)
     alarms = sum(
-        judge(reference=sample(rng, 400), current=sample(rng, 300), policy=policy).state != "stable"
-        for _ in range(200)
+        judge(reference=sample(rng, 400), current=sample(rng, 300), policy=policy).state != "stable" for _ in range(200)
     )
     assert alarms <= 19  # 99.5% point of Binomial(200, 0.05)
 
 
 def test_the_signals_see_a_real_but_moderate_shift_nearly_always() -> None:
     rng = np.random.default_rng(3)
-    seen = sum(
-        judge(reference=sample(rng, 1000), current=sample(rng, 500, shift=0.15)).retrain for _ in range(50)
-    )
+    seen = sum(judge(reference=sample(rng, 1000), current=sample(rng, 500, shift=0.15)).retrain for _ in range(50))
     assert seen >= 48
 
 
@@ -153,7 +150,9 @@ def test_label_mix_names_the_label_that_moved_and_allows_labels_of_one_side_only
     assert signal.p_value < 1e-10
     assert label_shift(reference=["a"] * 50, current=["a"] * 70).p_value == 1.0
     assert label_shift(reference=[], current=["a"]).distance == 0.0
-    assert "positive" in signal.description
+    assert signal.description == "the share of the label positive"
+    tied = label_shift(reference=["negative"] * 31 + ["positive"] * 59, current=["negative", "positive"])
+    assert tied.description == "the share of the label positive"
 
 
 def test_holm_gives_the_published_step_down_values() -> None:
@@ -220,9 +219,7 @@ def test_words_that_moved_are_found_in_both_directions_whatever_the_length() -> 
         return [" ".join(rng.choice(words, length)) for _ in range(rows)]
 
     common = [f"w{letter}" for letter in "abcdefghijklmnop"]
-    moved = moved_words(
-        reference=texts(300, [*common, "film"], 40), current=texts(300, [*common, "kettle"], 8), top=3
-    )
+    moved = moved_words(reference=texts(300, [*common, "film"], 40), current=texts(300, [*common, "kettle"], 8), top=3)
     assert [item.word for item in moved.rose] == ["kettle"]
     assert [item.word for item in moved.fell] == ["film"]
     assert moved.rose[0].reference == 0 < moved.rose[0].current
@@ -312,7 +309,9 @@ def add_reviews(settings: Settings, domain: str, rows: int, *, seed: int, at: da
     return str(latest_snapshot(Storage(settings)))
 
 
-def add_predictions(settings: Settings, domain: str, rows: int, *, seed: int, at: datetime) -> None:
+def add_predictions(
+    settings: Settings, domain: str, rows: int, *, seed: int, at: datetime, version: str = "3"
+) -> None:
     lines = [
         json.dumps(
             {
@@ -320,15 +319,13 @@ def add_predictions(settings: Settings, domain: str, rows: int, *, seed: int, at
                 "text": review.text,
                 "label": "positive",
                 "score": 0.5,
-                "model_version": "1",
+                "model_version": version,
                 "predicted_at": at.isoformat(),
             }
         )
         for i, review in enumerate(generate(domain, rows, seed=seed))
     ]
-    Storage(settings).write(
-        f"landing/predictions/20261120T000000-{seed:032x}.jsonl", "\n".join(lines).encode()
-    )
+    Storage(settings).write(f"landing/predictions/20261120T000000-{seed:032x}.jsonl", "\n".join(lines).encode())
     ingest_predictions(settings)
 
 
@@ -362,6 +359,16 @@ def test_only_the_window_is_looked_at(settings: Settings, registry: OneChampion)
     assert check.verdict.current_rows == 0
     earlier = check_drift(settings, registry=registry, start=NOW - timedelta(days=9), end=NOW, publish=False)
     assert earlier.verdict.current_rows == 300
+
+
+def test_what_an_earlier_champion_answered_is_not_held_against_this_one(
+    settings: Settings, registry: OneChampion
+) -> None:
+    add_predictions(settings, "kitchen", 300, seed=5, at=NOW - timedelta(hours=2), version="2")
+    add_predictions(settings, "film", 200, seed=6, at=NOW - timedelta(hours=1))
+    check = check_drift(settings, registry=registry, end=NOW, publish=False)
+    assert check.verdict.current_rows == 200
+    assert check.verdict.state == "stable"
 
 
 def test_newly_labelled_rows_that_the_champion_gets_wrong_are_drift_without_traffic(
@@ -437,9 +444,7 @@ def write_file(path: Path, domain: str, rows: int, *, seed: int) -> Path:
 
 
 @pytest.mark.parametrize("champion", [True, False])
-def test_two_files_are_compared_with_or_without_a_champion(
-    settings: Settings, tmp_path: Path, champion: bool
-) -> None:
+def test_two_files_are_compared_with_or_without_a_champion(settings: Settings, tmp_path: Path, champion: bool) -> None:
     registry = OneChampion("reviews@v1") if champion else NoChampion()
     reference = write_file(tmp_path / "reference.csv", "film", 400, seed=1)
     same = write_file(tmp_path / "same.csv", "film", 300, seed=2)
@@ -464,10 +469,8 @@ def test_a_missing_file_is_one_clear_error(settings: Settings, tmp_path: Path) -
 def test_sentences_about_films_drift_from_long_reviews_and_halves_of_the_reviews_do_not(
     real_data: Path,
 ) -> None:
-    reviews = pd.read_parquet(real_data / "imdb_dev.parquet")["review"].sample(4500, random_state=1).tolist()
-    sentences = pd.read_parquet(real_data / "sentence_polarity.parquet")["review"].sample(
-        1000, random_state=1
-    )
+    reviews = pd.read_parquet(real_data / "imdb_dev.parquet").sample(4500, random_state=1)["review"].tolist()
+    sentences = pd.read_parquet(real_data / "sentence_polarity.parquet").sample(1000, random_state=1)
     labels = ["negative", "positive"]
     learned = pd.read_parquet(real_data / "imdb_train.parquet").sample(1500, random_state=1)
     pipeline = build_pipeline(TrainingSettings(max_ngram=1), LabelScheme.binary)
@@ -475,7 +478,7 @@ def test_sentences_about_films_drift_from_long_reviews_and_halves_of_the_reviews
     scorer = compile_scorer(pipeline)
     reference, half = scored(reviews[:1500], scorer), scored(reviews[1500:], scorer)
     assert judge(reference=reference, current=half).state == "stable"
-    assert judge(reference=reference, current=scored(short.tolist(), scorer)).state == "drifted"
+    assert judge(reference=reference, current=scored(sentences["review"].tolist(), scorer)).state == "drifted"
 
 
 def test_an_unnamed_signal_is_judged_as_a_description_of_the_texts() -> None:

@@ -34,8 +34,9 @@ def accuracy(model: Pipeline, reviews: list[SampleReview]) -> float:
 
 
 def test_a_good_model_gets_92_to_96_percent_and_not_100() -> None:
-    train, test = halves("film", 4_000)
-    assert 0.92 <= accuracy(learn(train), test) <= 0.96
+    found = [accuracy(learn(train), test) for train, test in (halves("film", 4_000, seed=s) for s in range(3))]
+    assert 0.92 <= sum(found) / len(found) <= 0.96
+    assert max(found) < 0.97
 
 
 def test_a_film_model_is_of_little_use_on_kitchens_until_it_has_learned_from_some() -> None:
@@ -50,9 +51,7 @@ def test_reviews_are_varied_and_their_ratings_fit_their_labels(domain: str) -> N
     reviews = list(generate(domain, 10_000))
     assert len({review.text for review in reviews}) >= 9_999
     assert {review.source for review in reviews} == {domain}
-    by_label = {
-        label: Counter(r.rating for r in reviews if r.label == label) for label in ("negative", "positive")
-    }
+    by_label = {label: Counter(r.rating for r in reviews if r.label == label) for label in ("negative", "positive")}
     assert set(by_label["negative"]) == {1, 2, 3}
     assert set(by_label["positive"]) == {3, 4, 5}
     assert sum(counts[3] for counts in by_label.values()) < 500
@@ -99,9 +98,7 @@ def test_a_written_sample_holds_the_generated_reviews(tmp_path: Path, suffix: st
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_sample_that_cannot_be_finished_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sample_that_cannot_be_finished_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -203,9 +203,7 @@ def test_a_file_with_pickled_content_is_refused(tmp_path: Path) -> None:
         ({"max_ngram": 99}, "longest n-gram 99"),
     ],
 )
-def test_arrays_that_make_no_model_are_refused(
-    change: dict[str, object], problem: str, tmp_path: Path
-) -> None:
+def test_arrays_that_make_no_model_are_refused(change: dict[str, object], problem: str, tmp_path: Path) -> None:
     replace(SCORERS[LabelScheme.binary], **change).save(tmp_path / "scorer.npz")
     with pytest.raises(IntegrityError, match=problem):
         Scorer.load(tmp_path / "scorer.npz")

@@ -1,0 +1,167 @@
+"""Asking for a release and waiting until it serves; the other side of the daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+
+from sentiment.deployment.backend import end_left_over, environment
+from sentiment.deployment.state import FAILED, SERVING, DeploymentFiles, Status, Wanted
+from sentiment.errors import ServiceError
+from sentiment.packaging import BentoPackage
+from sentiment.settings import Settings
+
+POLL_SECONDS = 0.1
+DAEMON_SECONDS = 30  # to start, or to stop once its requests are done
+_daemons: list[subprocess.Popen[bytes]] = []  # outlive this process; reaped if they end before it
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Bento that serves."""
+
+    id: str
+    tag: str
+    model_version: str
+    url: str
+    previous: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the release as JSON types."""
+        return asdict(self)
+
+
+def deploy(settings: Settings, package: BentoPackage) -> Release:
+    """Serve a Bento on this machine; returns when new requests reach it.
+
+    Starts the daemon if none runs. Nothing happens if the Bento serves already.
+
+    Raises
+    ------
+    ServiceError
+        The Bento did not become ready (the one before it still serves), or another was wanted meanwhile.
+    """
+    files = DeploymentFiles(settings)
+    before = files.status()
+    previous = before.release.tag if before.release else None
+    if before.alive and before.state == SERVING and before.release and previous == package.tag:
+        wanted = files.wanted()
+        if wanted and wanted.id == before.release.id:
+            return _release(before.release, before, previous=previous)
+    wanted = Wanted(
+        id=uuid.uuid4().hex,
+        tag=package.tag,
+        path=package.path,
+        model_version=package.model_version,
+        requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    files.want(wanted)
+    if not before.alive:
+        _start_daemon(settings, files)
+    return _release(wanted, _wait_for(settings, files, wanted), previous=previous)
+
+
+def status(settings: Settings) -> Status:
+    """Return what the local deployment does."""
+    return DeploymentFiles(settings).status()
+
+
+def stop(settings: Settings) -> bool:
+    """Stop the daemon and its Bento; return whether there was one.
+
+    Raises
+    ------
+    ServiceError
+        It could not be stopped.
+    """
+    files = DeploymentFiles(settings)
+    before = files.status()
+    if not before.alive or not before.pid:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(before.pid, signal.SIGTERM)
+    if _ended(files, settings.deployment.drain_seconds + DAEMON_SECONDS):
+        return True
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(before.pid).kill()
+    now = files.status()
+    end_left_over(files.runs, leader=now.bento_pid, started=now.bento_started)
+    if not _ended(files, 5):
+        raise ServiceError(
+            f"The deployment daemon (process {before.pid}) does not end.",
+            fix=f"See {files.logs / 'api.log'}.",
+        )
+    return True
+
+
+def _ended(files: DeploymentFiles, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while files.daemon_pid():
+        for daemon in _daemons:
+            daemon.poll()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _start_daemon(settings: Settings, files: DeploymentFiles) -> None:
+    with (files.logs / "api.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sentiment.deployment.local"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment(settings)},
+            start_new_session=True,
+        )
+    _daemons.append(process)
+
+
+def _wait_for(settings: Settings, files: DeploymentFiles, wanted: Wanted) -> Status:
+    seconds = settings.deployment.ready_timeout_seconds + DAEMON_SECONDS
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        now = files.status()
+        if now.alive and now.state == SERVING and now.release and now.release.id == wanted.id:
+            return now
+        if now.state == FAILED and now.failed and now.failed.id == wanted.id:
+            still = f" {now.release.tag} still serves." if now.release and now.bento_pid else ""
+            raise ServiceError(f"{wanted.tag} was not released.{still} {now.error}")
+        newest = files.wanted()
+        if newest and newest.id != wanted.id:
+            raise ServiceError(
+                f"{wanted.tag} was not released: {newest.tag} was asked for meanwhile.",
+                fix="Deploy it again if it shall serve.",
+            )
+        if not now.alive and time.monotonic() - started > DAEMON_SECONDS:
+            raise ServiceError(
+                f"The deployment daemon did not start. Its last lines:\n{_last_lines(files)}\n",
+                fix=f"The whole log: {files.logs / 'api.log'}",
+            )
+        time.sleep(POLL_SECONDS)
+    raise ServiceError(
+        f"{wanted.tag} does not serve after {seconds} s. The daemon's last lines:\n{_last_lines(files)}\n",
+        fix=f"The whole log: {files.logs / 'api.log'}",
+    )
+
+
+def _last_lines(files: DeploymentFiles, count: int = 15) -> str:
+    with contextlib.suppress(OSError):
+        lines = (files.logs / "api.log").read_text(errors="replace").splitlines()[-count:]
+        return "\n".join(f"    {line}" for line in lines)
+    return "    (no log)"
+
+
+def _release(wanted: Wanted, now: Status, *, previous: str | None) -> Release:
+    return Release(id=wanted.id, tag=wanted.tag, model_version=wanted.model_version, url=now.url, previous=previous)

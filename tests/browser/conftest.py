@@ -1,0 +1,169 @@
+"""A real Airflow API server with our plugin, and a headless Chromium."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from sentiment.drift.archive import DriftCheck
+from sentiment.drift.check import DriftVerdict, State
+from sentiment.settings import load_settings
+from sentiment.storage import Storage
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+NEWEST = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
+REPORT = (
+    "<!DOCTYPE html><title>Report</title><h1>What moved</h1><p id=origin></p>"
+    "<script>document.getElementById('origin').textContent = self.origin</script>"
+)
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """Where the API server answers, what it runs in and where its drift checks are."""
+
+    url: str
+    home: Path
+    storage: Storage
+    password: str = "only-for-this-test"
+
+    def client(self, user: str | None = "reader") -> httpx.Client:
+        """Return a client that is logged in as a user, or as nobody."""
+        headers = {"Authorization": f"Bearer {self._token(user)}"} if user else {}
+        return httpx.Client(base_url=f"{self.url}/sentiment", headers=headers, timeout=30)
+
+    def _token(self, user: str) -> str:
+        login = {"username": user, "password": self.password}
+        answer = httpx.post(f"{self.url}/auth/token", json=login, timeout=30)
+        return str(answer.raise_for_status().json()["access_token"])
+
+
+@pytest.fixture(scope="session")
+def airflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    home = tmp_path_factory.mktemp("airflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    storage = Storage(load_settings(storage={"root": str(home / "var")}))
+    server = Airflow(url=f"http://127.0.0.1:{port}", home=home, storage=storage)
+    environment = _environment(server, port)
+    (home / "passwords.json").write_text(json.dumps(dict.fromkeys(("reader", "stranger"), server.password)))
+    airflow = str(Path(sys.executable).parent / "airflow")
+    with (home / "log.txt").open("wb") as log:
+        output = {"cwd": home, "env": environment, "stdout": log, "stderr": subprocess.STDOUT}
+        subprocess.run([airflow, "db", "migrate"], check=True, timeout=120, **output)
+        process = subprocess.Popen([airflow, "api-server"], start_new_session=True, **output)
+        try:
+            _wait_until_healthy(server, process)
+            yield server
+        finally:
+            _stop(process)
+
+
+@pytest.fixture
+def publish(airflow_server: Airflow) -> Callable[..., str]:
+    """Forget all drift checks, then write one per call, each older than the one before."""
+    storage = airflow_server.storage
+    shutil.rmtree(Path(storage.root) / "reports", ignore_errors=True)
+    published: list[str] = []
+    rows = {"reference_rows": 2_000, "current_rows": 640}
+
+    def write(state: State = "stable", *reasons: str) -> str:
+        end = NEWEST - timedelta(days=len(published))
+        check = DriftCheck(
+            id=f"{end:%Y%m%dT%H%M%S}-v3-0123abcd",
+            verdict=DriftVerdict(state, reasons or ("Nothing moved.",), signals=(), **rows),
+            start=end - timedelta(days=7),
+            end=end,
+            champion="3",
+            snapshot="reviews@v12",
+        )
+        storage.write(f"reports/drift/{check.id}/report.html", REPORT.encode())
+        storage.write(f"reports/drift/{check.id}/verdict.json", json.dumps(check.to_dict()).encode())
+        published.append(check.id)
+        return check.id
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A headless Chromium driven by selenium."""
+    from selenium import webdriver
+
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("Chromium is not here: install chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    flags = (
+        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+        f"disable-component-update disable-sync user-data-dir={tmp_path_factory.mktemp('chromium')} "
+        "window-size=1280,900"
+    )
+    for flag in flags.split():
+        options.add_argument(f"--{flag}")
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def _environment(server: Airflow, port: int) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SENTIMENT"))}
+    settings = {
+        "CORE__DAGS_FOLDER": server.home / "dags",
+        "CORE__PLUGINS_FOLDER": PLUGINS,
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "reader:viewer,stranger:",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": server.home / "passwords.json",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{server.home / 'airflow.db'}",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": port,
+        "API__BASE_URL": server.url,
+        "API__WORKERS": 1,
+        "API__SECRET_KEY": "0123456789abcdef" * 2,
+        "API_AUTH__JWT_SECRET": "0123456789abcdef" * 4,
+        "USAGE_DATA_COLLECTION__ENABLED": False,
+    }
+    airflow = {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
+    return {
+        **kept,
+        **airflow,
+        "AIRFLOW_HOME": str(server.home),
+        "SENTIMENT_STORAGE__ROOT": server.storage.root,
+    }
+
+
+def _wait_until_healthy(server: Airflow, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/api/v2/monitor/health", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    last = (server.home / "log.txt").read_text(errors="replace").splitlines()[-20:]
+    pytest.fail("the Airflow API server did not start:\n" + "\n".join(last))
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    os.killpg(process.pid, signal.SIGTERM)
+    _, left = psutil.wait_procs(family, timeout=10)
+    for member in left:
+        member.kill()
+    process.wait(10)

@@ -1,0 +1,105 @@
+"""What holds for every text, seed and share."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from sentiment.labels import LABELS, LabelScheme
+from sentiment.reviews.contract import apply_contract, normalise, review_id_of
+from sentiment.reviews.sample import DOMAINS, generate
+from sentiment.reviews.sources import read_batches
+from sentiment.reviews.table import split_of
+from sentiment.settings import DataSettings
+
+TEXTS = st.text(max_size=60)
+LABELS_GIVEN = st.sampled_from(["pos", "neg", "1", "0", "neutral", "3", "", None])
+BLANKS = st.text(alphabet=" \t\n\u00a0", min_size=1, max_size=3)
+
+
+@given(TEXTS)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+@given(st.lists(st.text(alphabet="abcxyzäöéß!?", min_size=1, max_size=8), min_size=1), st.data())
+def test_the_split_does_not_depend_on_case_or_white_space(words: list[str], data: st.DataObject) -> None:
+    spaced = "".join(word.upper() + data.draw(BLANKS) for word in words)
+    ids = review_id_of(" ".join(words)), review_id_of(spaced)
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 32
+    assert split_of(ids[0], 0.2) == split_of(ids[1], 0.2)
+
+
+@given(TEXTS, st.floats(0, 1), st.floats(0, 1))
+def test_a_test_row_stays_one_when_the_test_share_grows(text: str, share: float, other: float) -> None:
+    small, large = sorted((share, other))
+    if split_of(review_id_of(text), small) == "test":
+        assert split_of(review_id_of(text), large) == "test"
+    assert split_of(review_id_of(text), 0) == "train"
+    assert split_of(review_id_of(text), 1) == "test"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_the_test_share_is_kept(share: float) -> None:
+    sides = [split_of(review_id_of(f"review {n}"), share) for n in range(10_000)]
+    assert abs(sides.count("test") / 10_000 - share) < 0.02
+
+
+@given(st.sampled_from(DOMAINS), st.integers(), st.integers(0, 30), st.floats(0, 1))
+def test_a_seed_gives_the_same_reviews_and_a_longer_run_begins_with_them(
+    domain: str, seed: int, rows: int, share: float
+) -> None:
+    first = list(generate(domain, rows, seed=seed, positive_share=share))
+    again = generate(domain, rows + 5, seed=seed, positive_share=share)
+    assert list(islice(again, rows)) == first
+    assert len(list(again)) == 5
+
+
+@examples(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(TEXTS, LABELS_GIVEN), max_size=15), st.sampled_from(LabelScheme))
+def test_every_row_is_accepted_refused_or_a_duplicate_and_no_two_accepted_share_a_text_and_label(
+    rows: list[tuple[str, str | None]], scheme: LabelScheme
+) -> None:
+    frame = pd.DataFrame(rows, columns=["text", "label"], dtype=object)
+    frame = frame.assign(rating=None, source="test", row_number=range(1, len(frame) + 1))
+    checked = apply_contract(frame, DataSettings(scheme=scheme))
+    assert len(checked.accepted) + len(checked.refused) + checked.duplicates == len(rows)
+    assert set(checked.accepted["label"].dropna()) <= set(LABELS[scheme])
+    labelled = checked.accepted.dropna(subset=["label"])
+    assert labelled["review_id"].is_unique
+    assert not checked.accepted.duplicated(["review_id", "label"]).any()
+
+
+@examples(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(TEXTS, LABELS_GIVEN), min_size=1, max_size=12), st.integers(1, 12))
+def test_the_contract_does_not_depend_on_the_size_of_the_batches(rows: list[tuple[str, str | None]], size: int) -> None:
+    frame = pd.DataFrame(rows, columns=["text", "label"], dtype=object)
+    frame = frame.assign(rating=None, source="test", row_number=range(1, len(frame) + 1))
+    whole = apply_contract(frame, DataSettings())
+    known: dict[str, str | None] = {}
+    accepted: list[int] = []
+    for start in range(0, len(frame), size):
+        part = apply_contract(frame.iloc[start : start + size], DataSettings(), known=known)
+        known.update(zip(part.accepted["review_id"], part.accepted["label"], strict=True))
+        accepted += part.accepted["row_number"].tolist()
+    assert accepted == whole.accepted["row_number"].tolist()
+
+
+@examples(deadline=None, max_examples=30)
+@given(st.lists(st.text(min_size=1, max_size=40).filter(str.strip), min_size=1, max_size=8), st.integers(1, 5))
+def test_what_is_written_as_json_lines_is_read_back_in_bounded_batches(texts: list[str], size: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "a.jsonl")
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        batches = list(read_batches(path, batch_rows=size))
+    assert all(len(batch) <= size for batch in batches)
+    rows = pd.concat(batches)
+    assert rows["text"].tolist() == texts
+    assert rows["row_number"].tolist() == list(range(1, len(texts) + 1))

@@ -1,0 +1,295 @@
+"""The built Bento answers over HTTP as the trained pipeline does, and carries nothing it does not need."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+from bentos import BuiltBentos
+
+from sentiment.deployment.backend import environment
+from sentiment.deployment.ports import free_port
+from sentiment.errors import IntegrityError
+from sentiment.packaging import package
+from sentiment.settings import Settings, load_settings
+from sentiment.supervisor import Service
+
+PROJECT = Path(__file__).resolve().parents[2]
+FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "skops", "deltalake", "pyarrow")
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Served:
+    client: httpx.Client
+    service: Service
+    settings: Settings
+
+
+@pytest.fixture(scope="module")
+def served(bentos: BuiltBentos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The first Bento, served by BentoML in a process of its own."""
+    folder = tmp_path_factory.mktemp("served")
+    settings = load_settings(storage={"root": str(folder / "var")}, serving={"max_batch": 8, "log_flush_seconds": 0.2})
+    service, url = serve(bentos.first.path, folder, settings)
+    try:
+        with httpx.Client(base_url=url, timeout=10) as client:
+            wait_ready(client, service)
+            yield Served(client, service, settings)
+    finally:
+        service.stop()
+
+
+def serve(path: str, folder: Path, settings: Settings) -> tuple[Service, str]:
+    port = free_port("127.0.0.1")
+    service = Service(
+        "the Bento",
+        [sys.executable, "-m", "bentoml", "serve", path, "--host", "127.0.0.1", "--port", str(port)],
+        log_path=folder / "bento.log",
+        env={
+            **environment(settings),
+            "BENTOML_HOME": str(folder / "home"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "OTEL_SDK_DISABLED": "true",
+        },
+    )
+    service.start()
+    return service, f"http://127.0.0.1:{port}"
+
+
+def wait_ready(client: httpx.Client, service: Service, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        service.check_alive()
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"not ready in {seconds} s:\n{service.last_lines()}")
+
+
+def landed(settings: Settings) -> list[dict[str, object]]:
+    folder = Path(settings.storage.root) / "landing" / "predictions"
+    return [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+
+
+def test_it_answers_as_the_pipeline_does(served: Served, bentos: BuiltBentos) -> None:
+    texts = ["a wonderful film", "the plot was not boring", "caf\u00e9 \u4f60\u597d \U0001f600", "", "!" * 50]
+    pipeline = bentos.shelf.load_pipeline(bentos.shelf.version("1"), trusted_types=())
+    expected = pipeline.predict_proba(texts)
+    batch = served.client.post("/predict_batch", json={"texts": texts}).json()["predictions"]
+    for text, row, many in zip(texts, expected, batch, strict=True):
+        one = served.client.post("/predict", json={"text": text}).json()
+        assert list(one["probabilities"]) == ["negative", "positive"]
+        assert list(one["probabilities"].values()) == pytest.approx(list(row), abs=1e-9)
+        assert one["score"] == pytest.approx(row[1], abs=1e-9)
+        assert one["label"] == ("positive" if row[1] > 0.5 else "negative")
+        assert one["model_version"] == "1"
+        assert {**one, "request_id": ""} == {**many, "request_id": ""}
+        assert one["request_id"] != many["request_id"]
+
+
+def test_answers_land_in_the_prediction_log(served: Served) -> None:
+    text = "what a charming kettle!"
+    answer = served.client.post("/predict", json={"text": text}).json()
+    deadline = time.monotonic() + 5
+    while not (found := [line for line in landed(served.settings) if line["text"] == text]):
+        assert time.monotonic() < deadline, "the answer never landed"
+        time.sleep(0.05)
+    (line,) = found
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", str(line.pop("predicted_at")))
+    assert line == {**answer, "text": text}
+
+
+def test_a_probe_is_answered_but_not_logged(served: Served) -> None:
+    reply = served.client.post("/predict", json={"text": "only a probe"}, headers={"X-Sentiment-Probe": "1"})
+    assert reply.status_code == 200
+    time.sleep(0.5)
+    assert "only a probe" not in {line["text"] for line in landed(served.settings)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/predict", {"text": 5}, 400, "valid string"),
+        ("/predict", {}, 400, "Field required"),
+        ("/predict", {"text": "x" * 50_001}, 413, "50001 characters, at most 50000"),
+        ("/predict_batch", {"texts": []}, 422, "at least one"),
+        ("/predict_batch", {"texts": ["a"] * 9}, 413, "9 texts, at most 8"),
+        ("/predict_batch", {"texts": ["a", "x" * 50_001]}, 413, "Text 1 has 50001"),
+        ("/predict_batch", {"texts": "one"}, 400, "valid array"),
+        ("/predict_batch", {"texts": ["one", None]}, 400, "valid string"),
+    ],
+)
+def test_what_it_cannot_answer_it_refuses_in_words(
+    served: Served, path: str, body: object, status: int, says: str
+) -> None:
+    reply = served.client.post(path, json=body)
+    assert reply.status_code == status
+    assert "json" in reply.headers["content-type"]
+    assert says in json.dumps(reply.json())
+
+
+@pytest.mark.parametrize("body", [b'{"text": "half', b"\xff\xfe\x00", b'{"text": "\\ud800"}', b"[]"])
+def test_a_body_that_is_not_the_json_asked_for_is_refused(served: Served, body: bytes) -> None:
+    reply = served.client.post("/predict", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 400
+    assert reply.json()["detail"]
+
+
+def test_a_huge_body_is_refused_and_the_service_goes_on(served: Served) -> None:
+    def stream() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 1024 * 1024
+
+    for content in (b"x" * 20 * 1024 * 1024, stream()):
+        try:
+            status = served.client.post("/predict", content=content).status_code
+        except httpx.TransportError:  # it may hang up on who goes on sending
+            status = 413
+        assert status == 413
+    assert served.client.post("/predict", json={"text": "fine"}).status_code == 200
+
+
+def test_it_says_which_model_answers(served: Served, bentos: BuiltBentos) -> None:
+    facts = served.client.get("/model").json()
+    assert facts == served.client.post("/model").json()
+    assert facts["model_version"] == "1"
+    assert facts["snapshot"] == "reviews@v1"
+    assert facts["run_id"] == "run-1"
+    assert facts["scorer_digest"] == bentos.shelf.version("1").digest
+    assert facts["bento_digest"] == bentos.first.digest
+
+
+def test_metrics_count_requests_and_predictions(served: Served) -> None:
+    def value(sample: str) -> float:
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", served.client.get("/metrics").text, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    samples = {
+        'sentiment_requests_total{endpoint="/predict",outcome="ok"}': 3,
+        'sentiment_requests_total{endpoint="/predict",outcome="refused"}': 1,
+        'sentiment_request_seconds_count{endpoint="/predict"}': 4,
+        'sentiment_predictions_total{label="positive",model_version="1"}': 3,
+    }
+    before = {sample: value(sample) for sample in samples}
+    for _ in range(3):
+        served.client.post("/predict", json={"text": "a superb film"})
+    served.client.post("/predict", json={"text": None})
+    assert {sample: value(sample) - before[sample] for sample in samples} == samples
+    text = served.client.get("/metrics").text
+    assert 'sentiment_model_info{model_version="1",snapshot="reviews@v1"' in text
+    assert "sentiment_prediction_log_waiting" in text
+    assert "sentiment_prediction_log_dropped_total 0" in text
+
+
+def test_its_page_may_not_load_anything_from_elsewhere(served: Served) -> None:
+    policy = served.client.get("/").headers["content-security-policy"]
+    assert policy.startswith("default-src 'self'")
+    assert "http" not in policy
+
+
+def test_malformed_requests_leave_no_text_in_the_log(served: Served) -> None:
+    served.client.post("/predict", json={"text": ["my secret diary"]})
+    assert "my secret diary" not in served.service.log_path.read_text()
+
+
+def test_the_served_process_has_none_of_the_training_stack_in_memory(served: Served) -> None:
+    served.client.post("/predict", json={"text": "fine"})
+    maps = "".join(Path(f"/proc/{process.pid}/maps").read_text() for process in served.service.family())
+    assert "numpy" in maps
+    assert [name for name in FORBIDDEN if f"/site-packages/{name}/" in maps] == []
+
+
+def test_the_bento_stands_alone(bentos: BuiltBentos) -> None:
+    """Everything it imports of ours is inside it, and none of the training stack is imported."""
+    code = (
+        "import json, sys\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(getattr(f, '__module__', '')).lower()]\n"
+        "import bento.service\n"
+        "print(json.dumps({n: getattr(m, '__file__', None) for n, m in sys.modules.items()}))\n"
+    )
+    source = Path(bentos.first.path) / "src"
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    modules = json.loads(done.stdout.splitlines()[-1])
+    ours = {name: path for name, path in modules.items() if name.split(".")[0] in ("sentiment", "bento")}
+    assert "sentiment.serving.scorer" in ours
+    assert [path for path in ours.values() if not path.startswith(str(source))] == []
+    assert [name for name in FORBIDDEN if name in modules] == []
+
+
+def test_a_bento_whose_scorer_was_tampered_with_refuses_to_start(
+    bentos: BuiltBentos, tmp_path: Path, settings: Settings
+) -> None:
+    copy = tmp_path / "bento"
+    shutil.copytree(bentos.first.path, copy)
+    shutil.copyfile(Path(bentos.second.path) / "src/model/scorer.npz", copy / "src/model/scorer.npz")
+    service, _ = serve(str(copy), tmp_path, settings)
+    try:
+        deadline = time.monotonic() + 60
+        while service.exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert service.exit_code not in (None, 0)
+        assert "IntegrityError" in service.last_lines(30)
+    finally:
+        service.stop()
+
+
+def test_packaging_again_gives_the_same_bento_at_once(bentos: BuiltBentos) -> None:
+    before = Path(bentos.first.path, "bento.yaml").stat().st_mtime_ns
+    again = package(bentos.settings, bentos.shelf, "1")
+    assert replace(again, seconds=0) == replace(bentos.first, seconds=0)
+    assert again.seconds < 1
+    assert Path(bentos.first.path, "bento.yaml").stat().st_mtime_ns == before
+
+
+def test_a_damaged_bento_is_built_again(bentos: BuiltBentos, tmp_path: Path) -> None:
+    settings = load_settings(storage={"root": str(tmp_path / "var")})
+    target = settings.local_dir / "bentoml" / "bentos" / "sentiment" / bentos.second.version
+    shutil.copytree(bentos.second.path, target)
+    (target / "src/bento/service.py").write_text("half a fi")
+    built = package(settings, bentos.shelf, "2")
+    assert built.path == str(target)
+    assert (target / "src/bento/service.py").read_bytes() == (PROJECT / "bento/service.py").read_bytes()
+
+
+def test_no_bento_is_made_of_a_scorer_that_is_not_its_pipeline(bentos: BuiltBentos, tmp_path: Path) -> None:
+    settings = load_settings(storage={"root": str(tmp_path / "var")})
+    first, second = bentos.shelf.version("1"), bentos.shelf.version("2")
+    bentos.shelf.add("0", bentos.shelf.load_pipeline(first, trusted_types=()), bentos.shelf.load_scorer(second))
+    with pytest.raises(IntegrityError, match="does not reproduce"):
+        package(settings, bentos.shelf, "0")
+    assert not list((settings.local_dir / "bentoml").glob("bentos/*/*"))
+
+
+def test_the_exported_bento_is_the_whole_bento(bentos: BuiltBentos) -> None:
+    (file,) = Path(bentos.settings.storage.root, "bentos").glob(f"sentiment-{bentos.first.version}.bento")
+    with tarfile.open(file) as archive:
+        names = {member.name for member in archive.getmembers() if member.isfile()}
+        scorer = archive.extractfile("src/model/scorer.npz")
+        assert scorer is not None
+        assert scorer.read() == Path(bentos.first.path, "src/model/scorer.npz").read_bytes()
+    assert {"bento.yaml", "src/bento/service.py", "src/model/manifest.json"} <= names
+
+
+def test_the_recipe_pins_what_the_project_pins() -> None:
+    pinned = {
+        re.sub(r"[\s'\"]|python_(full_)?version", "", line)
+        for line in re.findall(r"^([a-z0-9-]+==[^\\\n]+?) \\$", (PROJECT / "constraints.txt").read_text(), re.MULTILINE)
+    }
+    recipe = re.findall(r'^    - "(.+==.+)"$', (PROJECT / "bentofile.yaml").read_text(), re.MULTILINE)
+    assert len(recipe) >= 5
+    assert [line for line in recipe if re.sub(r"[\s'\"]|python_(full_)?version", "", line) not in pinned] == []

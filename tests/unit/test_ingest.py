@@ -1,0 +1,397 @@
+"""Ingest: exactly once, whatever is delivered twice, cut off or killed half-way."""
+
+import csv
+import gzip
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pandas as pd
+import pytest
+
+from sentiment.errors import DataError, SourceError, StorageError
+from sentiment.reviews import batch as batch_module
+from sentiment.reviews import ingest as ingest_module
+from sentiment.reviews import predictions as predictions_module
+from sentiment.reviews import table as table_module
+from sentiment.reviews.ingest import ingest
+from sentiment.reviews.lock import exclusive
+from sentiment.reviews.predictions import ingest_predictions, read_predictions
+from sentiment.reviews.sample import write_sample
+from sentiment.reviews.table import Quarantine, Reviews, latest_snapshot, parse_snapshot, read_snapshot
+from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
+
+MIXED = "text,label\nSo good,pos\nso GOOD,pos\nBad,neg\nMeh,neutral\n,pos\nbad,pos\nHm,what\nNo label,\n"
+MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: no handler may catch it."""
+
+
+def drop(settings: Settings, name: str, content: str = MIXED) -> Path:
+    path = Path(settings.storage.root, "inbox", name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def names(settings: Settings, folder: str) -> list[str]:
+    root = Path(settings.storage.root, folder)
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+
+
+def state(settings: Settings) -> dict[str, Any]:
+    """Everything that ingestion leaves behind, without the moments at which it did."""
+    storage = Storage(settings)
+    found: dict[str, Any] = {"inbox": names(settings, "inbox"), "processed": names(settings, "processed")}
+    for table, moment in ((Reviews(storage), "ingested_at"), (Quarantine(storage), "quarantined_at")):
+        rows = table.read().to_pandas().drop(columns=moment)
+        found[table.name] = sorted(map(repr, rows.to_dict("records")))
+    return found
+
+
+def clean_state(tmp_path: Path, fill: Callable[[Settings], object]) -> dict[str, Any]:
+    settings = load_settings(storage={"root": str(tmp_path / "clean")})
+    fill(settings)
+    ingest(settings)
+    return state(settings)
+
+
+def test_the_inbox_goes_into_the_tables_and_is_emptied(settings: Settings) -> None:
+    drop(settings, "shop.csv")
+    result = ingest(settings)
+    assert (result.files, result.accepted, result.duplicates) == (1, 3, 1)
+    assert result.refused == {"unknown_label": 2, "empty_text": 1, "conflicting_label": 1}
+    assert result.snapshot == "reviews@v1"
+    assert result.new_rows
+    assert json.loads(json.dumps(result.to_dict()))["accepted"] == 3
+    assert names(settings, "inbox") == []
+    [processed] = names(settings, "processed")
+    assert processed.endswith("-shop.csv")
+    rows = read_snapshot(Storage(settings), 1)
+    assert rows[["text", "label", "source", "row_number"]].to_numpy().tolist() == [
+        ["So good", "positive", "shop", 1],
+        ["Bad", "negative", "shop", 3],
+    ]
+    assert len(read_snapshot(Storage(settings), 1, labelled_only=False)) == 3
+    quarantine = Quarantine(Storage(settings)).read().to_pandas().sort_values("row_number")
+    assert quarantine["row_number"].tolist() == [4, 5, 6, 7]
+    assert quarantine["label"].tolist() == ["neutral", "pos", "pos", "what"]
+    assert set(quarantine["source_file"]) == {"shop.csv"}
+
+
+def test_nothing_to_do_is_fine(settings: Settings) -> None:
+    result = ingest(settings)
+    assert (result.files, result.accepted, result.predictions, result.snapshot) == (0, 0, 0, None)
+    assert result.refused == {}
+
+
+@pytest.mark.parametrize("name", ["shop.csv", "renamed.csv"])
+def test_the_same_content_twice_adds_nothing_under_any_name(settings: Settings, name: str) -> None:
+    drop(settings, "shop.csv")
+    ingest(settings)
+    before = state(settings)
+    drop(settings, name)
+    result = ingest(settings)
+    assert (result.files, result.skipped, result.accepted, result.new_rows) == (0, 1, 0, False)
+    assert result.snapshot == "reviews@v1"
+    after = state(settings)
+    assert {key: after[key] for key in ("reviews", "quarantine", "inbox")} == {
+        key: before[key] for key in ("reviews", "quarantine", "inbox")
+    }
+
+
+def test_another_file_with_reviews_that_exist_adds_only_the_others(settings: Settings) -> None:
+    drop(settings, "a.csv", "text,label\nGood,pos\nBad,neg\n")
+    ingest(settings)
+    drop(settings, "b.csv", "text,label\nGOOD,pos\nbad,pos\nNew,neg\n")
+    result = ingest(settings)
+    assert (result.accepted, result.duplicates, result.refused) == (1, 1, {"conflicting_label": 1})
+
+
+def test_a_label_that_comes_later_than_its_text_is_learned_once(settings: Settings) -> None:
+    drop(settings, "a.csv", "text\nGood\nHm\n")
+    drop(settings, "b.csv", "text,label\nGood,pos\n")
+    ingest(settings)
+    rows = read_snapshot(Storage(settings), 2, labelled_only=False)
+    assert sorted(rows["text"]) == ["Good", "Hm"]
+    assert rows.loc[rows["text"] == "Good", "label"].tolist() == ["positive"]
+    assert read_snapshot(Storage(settings), 2)["text"].tolist() == ["Good"]
+
+
+STEPS = [
+    (batch_module.BatchLoader, "_append_refused"),
+    (batch_module.BatchLoader, "_append_accepted"),
+    (ingest_module, "_retire"),
+]
+
+
+@pytest.mark.parametrize(("owner", "step"), STEPS, ids=[step for _, step in STEPS])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_step_and_run_again_is_as_one_clean_run(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, step: str, moment: str
+) -> None:
+    def fill(settings: Settings) -> None:
+        drop(settings, "a.csv")
+        drop(settings, "b.csv", "text,label\nSo good,neg\nNew,pos\n")
+        drop(settings, "set/pos/1.txt", "A folder")
+        drop(settings, "set/neg/1.txt", "Another text")
+
+    fill(settings)
+    real = getattr(owner, step)
+
+    def killed(*args: Any) -> None:
+        if moment == "after":
+            real(*args)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, killed)
+        with pytest.raises(Killed):
+            ingest(settings)
+    ingest(settings)
+    ingest(settings)
+    assert state(settings) == clean_state(tmp_path, fill)
+
+
+def test_bad_files_do_not_stop_the_others_and_stay_where_they_are(settings: Settings) -> None:
+    drop(settings, "a.csv", "")
+    drop(settings, "b.csv")
+    drop(settings, "c.parquet", "half a file")
+    with pytest.raises(SourceError, match=r"2 files were not .*a\.csv is empty.*c\.parquet is trunc") as caught:
+        ingest(settings)
+    assert caught.value.result.accepted == 3  # type: ignore[attr-defined]
+    assert names(settings, "inbox") == ["a.csv", "c.parquet"]
+    assert latest_snapshot(Storage(settings)).rows == 3  # type: ignore[union-attr]
+
+
+def test_a_file_cut_off_after_its_first_batches_leaves_nothing(tmp_path: Path) -> None:
+    settings = load_settings(storage={"root": str(tmp_path / "var")}, data={"batch_rows": 100})
+    whole = write_sample(tmp_path / "all.csv", "film", 3_000, seed=1)
+    half = tmp_path / "half.csv.gz"
+    half.write_bytes(gzip.compress(whole.read_bytes())[:-5_000])
+    with pytest.raises(SourceError, match="truncated"):
+        ingest(settings, paths=[half, whole])
+    assert len(read_snapshot(Storage(settings), 1)) == 3_000
+
+
+def test_given_paths_are_read_with_their_options_and_left(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("utterance,mood\nGood,pos\n")
+    result = ingest(settings, paths=[path], text="utterance", label="mood", source="survey")
+    assert result.accepted == 1
+    assert path.exists()
+    assert read_snapshot(Storage(settings), 1)["source"].tolist() == ["survey"]
+
+
+def test_a_given_file_that_is_refused_altogether_is_an_error_that_counts_and_can_be_repeated(
+    settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label,mood\nGood,x,pos\nBad,y,neg\n,z,pos\n")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"All 3 rows of .* unknown_label 2, empty_text 1\..*quarantine"):
+            ingest(settings, paths=[path])
+        assert len(Quarantine(Storage(settings)).read()) == 3
+    assert ingest(settings, paths=[path], label="mood").accepted == 2
+
+
+def test_a_second_ingest_waits_for_the_first(settings: Settings) -> None:
+    with (
+        exclusive(settings, "ingest"),
+        pytest.raises(StorageError, match=r"Another ingest is still running"),
+        exclusive(settings, "ingest", wait_seconds=0.1),
+    ):
+        pass
+    with exclusive(settings, "ingest", wait_seconds=0):
+        pass
+
+
+def test_two_ingestions_at_once_are_as_one(settings: Settings, tmp_path: Path) -> None:
+    def fill(settings: Settings) -> None:
+        for seed in range(4):
+            write_sample(Path(settings.storage.root, "inbox", f"{seed}.csv"), "film", 200, seed=seed)
+
+    fill(settings)
+    with ThreadPoolExecutor(2) as pool:
+        results = [done.result() for done in [pool.submit(ingest, settings) for _ in range(2)]]
+    assert sorted(result.files for result in results) == [0, 4]
+    assert state(settings) == clean_state(tmp_path, fill)
+
+
+def test_an_id_that_another_writer_records_between_look_and_commit_is_not_written_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = Quarantine(Storage(settings)), Quarantine(Storage(settings))
+    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "quarantined_at": MOMENT}
+    look = table_module._recorded
+
+    def overtaken(*args: Any) -> set[str]:
+        found = look(*args)
+        monkeypatch.setattr(table_module, "_recorded", look)
+        if not found:
+            assert other.append(pd.DataFrame([row]), ids=["same"])
+        return found
+
+    monkeypatch.setattr(table_module, "_recorded", overtaken)
+    assert not mine.append(pd.DataFrame([row]), ids=["same"])
+    assert len(mine.read()) == 1
+
+
+def test_a_snapshot_does_not_change_when_more_arrives(settings: Settings) -> None:
+    storage = Storage(settings)
+    for seed in (1, 2):
+        write_sample(Path(settings.storage.root, "inbox", f"{seed}.csv"), "film", 300, seed=seed)
+        ingest(settings)
+    first = read_snapshot(storage, parse_snapshot("reviews@v1"))
+    second = read_snapshot(storage, 2)
+    assert (len(first), len(second)) == (300, 600)
+    pd.testing.assert_frame_equal(first, second.head(300))
+    pd.testing.assert_frame_equal(read_snapshot(storage, 2, newest=50), second.tail(50).reset_index(drop=True))
+    parts = [read_snapshot(storage, 2, split=split) for split in ("train", "test")]
+    assert not set(parts[0]["review_id"]) & set(parts[1]["review_id"])
+    assert sum(map(len, parts)) == 600
+    assert 0.12 < len(parts[1]) / 600 < 0.28
+    assert str(latest_snapshot(storage)) == "reviews@v2"
+
+
+def test_a_snapshot_that_is_not_there_is_told(settings: Settings) -> None:
+    with pytest.raises(DataError, match="no reviews at"):
+        read_snapshot(Storage(settings), 1)
+    drop(settings, "a.csv")
+    ingest(settings)
+    with pytest.raises(DataError, match=r"no snapshot reviews@v7; the newest is reviews@v1"):
+        read_snapshot(Storage(settings), 7)
+    with pytest.raises(DataError, match="not a snapshot"):
+        parse_snapshot("latest")
+
+
+def test_every_row_of_a_real_file_is_accepted_a_duplicate_or_refused(settings: Settings, real_data: Path) -> None:
+
+    path = real_data / "amazon_alexa.tsv"
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        delivered = sum(1 for row in csv.reader(file, delimiter="\t")) - 1
+    result = ingest(settings, paths=[path])
+    assert result.accepted + result.duplicates + sum(result.refused.values()) == delivered
+    assert set(result.refused) == {"neutral_rating", "empty_text"}
+    assert len(Quarantine(Storage(settings)).read()) == sum(result.refused.values())
+    assert set(read_snapshot(Storage(settings), 1)["label"]) == {"negative", "positive"}
+
+
+def record(minute: int, **changes: Any) -> dict[str, Any]:
+    moment = MOMENT + timedelta(minutes=minute)
+    return {
+        "request_id": f"r{minute:03}",
+        "text": "Good",
+        "label": "positive",
+        "score": 0.75,
+        "probabilities": {"negative": 0.25, "positive": 0.75},
+        "model_version": "3",
+        "predicted_at": moment.isoformat(),
+        **changes,
+    }
+
+
+def land(settings: Settings, *records: dict[str, Any], tail: str = "") -> Path:
+    path = Path(settings.storage.root, "landing/predictions", f"20260301T120000-{uuid4().hex}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in records) + tail)
+    return path
+
+
+def test_predictions_move_to_their_table_once(settings: Settings) -> None:
+    files = [land(settings, record(0), record(1)), land(settings, record(2, text="half \ud800"))]
+    copies = [(path, path.read_bytes()) for path in files]
+    assert ingest(settings).predictions == 3
+    assert names(settings, "landing") == []
+    for path, content in copies:  # killed after the commit, before the files were deleted
+        path.write_bytes(content)
+    assert ingest_predictions(settings) == 0
+    assert names(settings, "landing") == []
+    rows = read_predictions(Storage(settings))
+    assert rows["request_id"].tolist() == ["r000", "r001", "r002"]
+    assert rows["text"].tolist()[2] == "half ?"
+    assert rows["predicted_at"].tolist()[1] == MOMENT + timedelta(minutes=1)
+    assert rows["score"].tolist() == [0.75] * 3
+
+
+def test_predictions_killed_before_the_files_are_deleted_are_not_counted_twice(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for minute in range(5):
+        land(settings, record(minute))
+    monkeypatch.setattr(predictions_module, "FILES_PER_COMMIT", 2)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "delete", killed)
+        with pytest.raises(Killed):
+            ingest_predictions(settings)
+    assert ingest_predictions(settings) == 3
+    assert len(read_predictions(Storage(settings))) == 5
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"tail": '{"request_id": "r9", "te'},
+        {"row": record(9, score=1.5)},
+        {"row": record(9, score=float("nan"))},
+        {"row": record(9, text=None)},
+        {"row": record(9, predicted_at="2026-03-01T12:00:00")},
+        {"row": {"request_id": "r9"}},
+        {"row": [1]},
+        {},
+    ],
+    ids=["half written", "score", "nan", "no text", "local time", "fields missing", "no object", "empty"],
+)
+def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
+    settings: Settings, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    good = land(settings, record(0))
+    damaged = land(settings, *([bad["row"]] if "row" in bad else []), tail=bad.get("tail", ""))
+    assert ingest_predictions(settings) == 1
+    assert names(settings, "landing") == [f"rejected/{damaged.name}"]
+    assert f"{damaged.name} is not readable" in caplog.text
+    assert not good.exists()
+
+
+def test_predictions_are_read_by_half_open_interval_newest_last(settings: Settings) -> None:
+    for minutes in ((5, 1), (3, 2, 4)):
+        land(settings, *map(record, minutes))
+        ingest_predictions(settings)
+    storage = Storage(settings)
+    start, end = MOMENT + timedelta(minutes=2), MOMENT + timedelta(minutes=5)
+    assert read_predictions(storage, start=start, end=end)["request_id"].tolist() == ["r002", "r003", "r004"]
+    assert read_predictions(storage, end=end, newest=2)["request_id"].tolist() == ["r003", "r004"]
+    assert read_predictions(storage, newest=0).empty
+    assert len(read_predictions(storage, newest=99)) == 5
+    with pytest.raises(DataError, match="has no timezone"):
+        read_predictions(storage, start=datetime(2026, 3, 1))  # noqa: DTZ001
+
+
+def test_reading_predictions_before_there_are_any_gives_no_rows(settings: Settings) -> None:
+    rows = read_predictions(Storage(settings), newest=10)
+    assert rows.empty
+    assert "predicted_at" in rows
+
+
+def test_a_folder_in_the_inbox_is_one_delivery(settings: Settings, tmp_path: Path) -> None:
+    drop(settings, "set/pos/1.txt", "Good")
+    drop(settings, "set/neg/1.txt", "Bad")
+    copy = shutil.copytree(Path(settings.storage.root, "inbox/set"), tmp_path / "set")
+    assert ingest(settings).accepted == 2
+    assert names(settings, "inbox") == []
+    shutil.copytree(copy, Path(settings.storage.root, "inbox/set"))
+    assert ingest(settings).skipped == 1
+    assert names(settings, "inbox") == []
+    assert len(names(settings, "processed")) == 2
