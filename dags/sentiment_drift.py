@@ -1,7 +1,7 @@
 """### Drift
 
 Compares live traffic with what the champion learned from, and its answers with newly labelled reviews. Writes an
-HTML report (see **Sentiment** in the navigation) and a verdict: `stable`, `watch`, `drifted` or
+HTML report (**Drift reports** in the navigation) and a verdict: `stable`, `watch`, `drifted` or
 `insufficient_data`, each with its reasons.
 
 *Runs* when reviews or predictions arrive, every day, or by hand with any window.
@@ -32,7 +32,7 @@ from sentiment_catalog import DAG, DRIFT_DETECTED, PREDICTIONS, REVIEWS, clear_f
             None,
             type=["null", "string"],
             format="date-time",
-            description="End of the window. Empty: the time of this run.",
+            description="End of the window. Empty: the start of this run.",
         ),
     },
 )
@@ -53,7 +53,7 @@ def sentiment_drift() -> None:
                     settings,
                     registry=Registry(settings),
                     start=datetime.fromisoformat(params["start"]) if params["start"] else None,
-                    end=datetime.fromisoformat(params["end"]) if params["end"] else dag_run.run_after,
+                    end=datetime.fromisoformat(params["end"]) if params["end"] else dag_run.start_date,
                 )
             except NoChampionError as nothing_to_check:
                 raise AirflowSkipException(str(nothing_to_check)) from nothing_to_check

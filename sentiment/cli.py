@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from sentiment.console import Reporter
@@ -296,22 +295,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     raise_on_termination()
     try:
-        status = app(
-            args=list(arguments) if arguments is not None else None,
-            prog_name="sentiment",
-            standalone_mode=False,
-        )
-        sys.exit(status if isinstance(status, int) else 0)
+        app(args=list(arguments) if arguments is not None else None, prog_name="sentiment")
     except SentimentError as error:
         Reporter().error(error)
         sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        Reporter().say("Interrupted.")
-        sys.exit(130)
     except Terminated as signal:
+        Reporter().say(f"Ended by {signal}.")
         sys.exit(signal.exit_code)
 
 

@@ -102,6 +102,9 @@ class StorageError(SentimentError):
     exit_code = 6
 
 
+STORAGE_LIBRARIES = frozenset({"obstore", "_obstore", "deltalake", "_internal", "builtins", "pyarrow"})
+
+
 @contextmanager
 def storage_errors(where: str) -> Iterator[None]:
     """Translate foreign I/O errors about `where` into `StorageError`, once, at the edge."""
@@ -117,13 +120,7 @@ def storage_errors(where: str) -> Iterator[None]:
         text = str(error)
         if "No space left on device" in text or "os error 28" in text:
             raise _disk_full(where) from error
-        if type(error).__module__.split(".")[0] in {
-            "obstore",
-            "_obstore",
-            "deltalake",
-            "builtins",
-            "pyarrow",
-        }:
+        if type(error).__module__.split(".")[0] in STORAGE_LIBRARIES:
             raise StorageError(
                 f"Storage failed at {where}: {text.splitlines()[0] if text else type(error).__name__}.",
                 fix="Check SENTIMENT_STORAGE__ROOT and the credentials for it.",

@@ -29,6 +29,7 @@ from typing import Any
 
 from sentiment.errors import IntegrityError, ServiceError, storage_errors
 from sentiment.labels import LABELS, LabelScheme
+from sentiment.ledger import Ledger
 from sentiment.registry import ModelVersion, Registry
 from sentiment.serving.manifest import MANIFEST_FILE, SCORER_FILE, Manifest, ServedModel
 from sentiment.settings import Settings
@@ -93,7 +94,15 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
             _build(Path(temporary), home, name)
             if not _is_whole(path, manifest.bento_digest):
                 raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
-        _export(Storage(settings), path, f"{BENTOS}/{BENTO_NAME}-{name}.bento")
+        storage = Storage(settings)
+        _export(storage, path, f"{BENTOS}/{BENTO_NAME}-{name}.bento")
+    Ledger(storage).append(
+        "packaged",
+        model_version=model.version,
+        snapshot=model.snapshot,
+        detail={"tag": f"{BENTO_NAME}:{name}", "digest": manifest.bento_digest},
+        key=f"packaged-{name}",
+    )
     return BentoPackage(
         tag=f"{BENTO_NAME}:{name}",
         version=name,

@@ -174,7 +174,7 @@ def wait_healthy(
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived; not an `Exception`, so that only cleaning up catches it."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; not an `Exception`, so that only cleaning up catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -182,10 +182,10 @@ class Terminated(BaseException):
 
 
 def raise_on_termination() -> None:
-    """Make SIGTERM and SIGHUP unwind this process as Ctrl-C does, so that every `finally` runs."""
+    """Make Ctrl-C, SIGTERM and SIGHUP unwind this process, so that every `finally` runs."""
 
     def unwind(number: int, _frame: FrameType | None) -> None:
         raise Terminated(number)
 
-    signal.signal(signal.SIGTERM, unwind)
-    signal.signal(signal.SIGHUP, unwind)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, unwind)

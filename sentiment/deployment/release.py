@@ -18,8 +18,10 @@ import psutil
 from sentiment.deployment.backend import end_left_over, environment
 from sentiment.deployment.state import FAILED, SERVING, DeploymentFiles, Status, Wanted
 from sentiment.errors import ServiceError
+from sentiment.ledger import Ledger
 from sentiment.packaging import BentoPackage
 from sentiment.settings import Settings
+from sentiment.storage import Storage
 
 POLL_SECONDS = 0.1
 DAEMON_SECONDS = 30  # to start, or to stop once its requests are done
@@ -66,9 +68,16 @@ def deploy(settings: Settings, package: BentoPackage) -> Release:
         requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     files.want(wanted)
-    if not before.alive:
-        _start_daemon(settings, files)
-    return _release(wanted, _wait_for(settings, files, wanted), previous=previous)
+    daemon = None if before.alive else _start_daemon(settings, files)
+    release = _release(wanted, _wait_for(settings, files, wanted, daemon), previous=previous)
+    Ledger(Storage(settings)).append(
+        "deployed",
+        model_version=release.model_version,
+        reason=f"{release.tag} at {release.url}",
+        detail={"release": release.id, "previous": previous},
+        key=f"deployed-{release.id}",
+    )
+    return release
 
 
 def status(settings: Settings) -> Status:
@@ -115,7 +124,7 @@ def _ended(files: DeploymentFiles, seconds: float) -> bool:
     return True
 
 
-def _start_daemon(settings: Settings, files: DeploymentFiles) -> None:
+def _start_daemon(settings: Settings, files: DeploymentFiles) -> subprocess.Popen[bytes]:
     with (files.logs / "api.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "sentiment.deployment.local"],
@@ -126,9 +135,12 @@ def _start_daemon(settings: Settings, files: DeploymentFiles) -> None:
             start_new_session=True,
         )
     _daemons.append(process)
+    return process
 
 
-def _wait_for(settings: Settings, files: DeploymentFiles, wanted: Wanted) -> Status:
+def _wait_for(
+    settings: Settings, files: DeploymentFiles, wanted: Wanted, daemon: subprocess.Popen[bytes] | None
+) -> Status:
     seconds = settings.deployment.ready_timeout_seconds + DAEMON_SECONDS
     started = time.monotonic()
     while time.monotonic() - started < seconds:
@@ -144,7 +156,8 @@ def _wait_for(settings: Settings, files: DeploymentFiles, wanted: Wanted) -> Sta
                 f"{wanted.tag} was not released: {newest.tag} was asked for meanwhile.",
                 fix="Deploy it again if it shall serve.",
             )
-        if not now.alive and time.monotonic() - started > DAEMON_SECONDS:
+        ended = daemon is not None and daemon.poll() is not None
+        if not now.alive and (ended or time.monotonic() - started > DAEMON_SECONDS):
             raise ServiceError(
                 f"The deployment daemon did not start. Its last lines:\n{_last_lines(files)}\n",
                 fix=f"The whole log: {files.logs / 'api.log'}",

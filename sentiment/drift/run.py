@@ -126,9 +126,7 @@ def _gather(
 ) -> _Evidence:
     policy, learned = settings.drift, parse_snapshot(champion.snapshot)
     held_out = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
-    asked = read_predictions(
-        storage, start=start, end=end, model_version=champion.version, newest=policy.current_rows
-    )
+    asked = read_predictions(storage, start=start, end=end, model_version=champion.version, newest=policy.current_rows)
     fresh, latest = _newly_labelled(storage, learned, newest=policy.current_rows)
     reference = scored(held_out["text"].tolist(), scorer)
     return _Evidence(

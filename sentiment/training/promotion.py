@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from sentiment.training.gate import Decision, Evidence, Outcome, decide
 
 log = logging.getLogger(__name__)
 
-NEGATIONS = r"(?i)\b(?:not|no|never|nothing|hardly|without|\w+n['\u2019]t)\b"
+NEGATION = re.compile(r"\b(?:not|no|never|nothing|hardly|without|\w+n['\u2019]t)\b", re.IGNORECASE)
+SHORT_WORDS = 20
 
 
 def judge(
@@ -42,11 +44,19 @@ def judge(
     decision = decide(evidence, settings.gate)
     candidate = registry.candidate(challenger.run_id)
     registered = registry.register(candidate, decision=decision.outcome.value)
+    ledger = Ledger(storage)
+    ledger.append(
+        "registered",
+        model_version=registered.version,
+        snapshot=registered.snapshot,
+        detail={"run_id": registered.run_id, "digest": registered.digest},
+        key=f"registered-{registered.version}",
+    )
     storage.write(
         f"reports/gate/v{registered.version}/decision.json",
         json.dumps(decision.to_dict(), indent=2).encode(),
     )
-    Ledger(storage).append(
+    ledger.append(
         "decided",
         model_version=registered.version,
         snapshot=registered.snapshot,
@@ -116,12 +126,11 @@ def _evidence(
             f"Champion {champion.version} answers {champion.labels}, the challenger {challenger.labels}.",
             fix="Use another registry.model_name for another label scheme.",
         )
-    text = rows["text"].astype(str)
     slices = {f"label {label}": (rows["label"] == label).to_numpy(bool) for label in challenger.labels}
     for source in sorted(set(rows["source"].dropna())):
         slices[f"source {source}"] = (rows["source"] == source).to_numpy(bool)
-    slices["short (under 20 words)"] = (text.str.count(r"\s+") < 19).to_numpy(bool)
-    slices["with negation"] = text.str.contains(NEGATIONS, regex=True).to_numpy(bool)
+    slices[f"short (under {SHORT_WORDS} words)"] = np.array([len(text.split()) < SHORT_WORDS for text in texts], bool)
+    slices["with negation"] = np.array([NEGATION.search(text) is not None for text in texts], bool)
     return Evidence(
         snapshot=challenger.snapshot,
         labels=rows["label"].to_numpy(str),

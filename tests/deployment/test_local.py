@@ -247,6 +247,13 @@ def test_a_new_daemon_serves_what_the_last_one_did_and_the_end_leaves_no_process
     assert status(settings).state == "stopped"
 
 
+def test_a_daemon_that_cannot_start_is_reported_with_its_last_lines(bentos: BuiltBentos, tmp_path: Path) -> None:
+    settings = load_settings(storage={"root": str(tmp_path / "var")}, platform={"host": "203.0.113.7"})
+    with pytest.raises(ServiceError, match=r"203\.0\.113\.7 is not an address of this machine"):
+        deploy(settings, bentos.first)
+    assert not status(settings).alive
+
+
 def test_stopping_when_nothing_runs_says_so(settings: Settings) -> None:
     assert stop(settings) is False
     assert status(settings).alive is False

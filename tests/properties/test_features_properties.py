@@ -32,6 +32,19 @@ def _rows(ngrams: np.ndarray, rows: np.ndarray, texts: int) -> list[list[int]]:
     return [ngrams[rows == text].tolist() for text in range(texts)]
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Good.<br /><br />Bad", ["good", "bad"]),
+        ("good<BR>bad</p>!", ["good", "bad", "!"]),
+        ("3 < 4 and 5 > 4, <3", ["3", "4", "and", "5", "4", "3"]),
+        ("cut off <br", ["cut", "off", "br"]),
+    ],
+)
+def test_tags_separate_words_and_comparisons_are_no_tags(text: str, tokens: list[str]) -> None:
+    assert words(clean(text)) == tokens
+
+
 @given(CORPUS, st.integers(1, 4))
 @example(["a", "", "!a?", "a_b\ud800c"], 3)
 @UNHURRIED
@@ -82,6 +95,7 @@ def test_a_vocabulary_finds_its_keys_and_no_others(known: set[int], others: list
 
 
 @given(st.lists(st.lists(st.integers(0, 40), max_size=30), min_size=1, max_size=8), st.integers(0, 57))
+@example([[2, 1], [2, 1], [2, 1, 3], [1, 2, 2]], 0)
 @UNHURRIED
 def test_documents_are_counted_exactly_however_close_the_keys(texts: list[list[int]], spread: int) -> None:
     """Neighbouring keys share their leading bits and the same float, and must still be told apart."""

@@ -309,9 +309,7 @@ def add_reviews(settings: Settings, domain: str, rows: int, *, seed: int, at: da
     return str(latest_snapshot(Storage(settings)))
 
 
-def add_predictions(
-    settings: Settings, domain: str, rows: int, *, seed: int, at: datetime, version: str = "3"
-) -> None:
+def add_predictions(settings: Settings, domain: str, rows: int, *, seed: int, at: datetime, version: str = "3") -> None:
     lines = [
         json.dumps(
             {

@@ -13,8 +13,6 @@ from sentiment.reviews.sample import generate
 from sentiment.settings import Settings, load_settings
 from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Registry, list[Candidate]]]:

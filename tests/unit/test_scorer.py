@@ -124,7 +124,7 @@ def test_contributions_point_to_the_positive_end_with_more_labels() -> None:
 
 def test_unknown_share_counts_tokens_outside_the_vocabulary(scorer: Scorer) -> None:
     known = {word for word in scorer.vocabulary.words() if " " not in word}
-    texts = ["", "...", "the zzz", "zzz yyy", "wonderful terrible film was qqq!"]
+    texts = ["", "...", "zzz", "the zzz", "zzz yyy", "wonderful terrible film was qqq!"]
     tokens = [words(clean(text)) for text in texts]
     expected = [sum(word not in known for word in each) / max(1, len(each)) for each in tokens]
     np.testing.assert_allclose(scorer.unknown_share(texts), expected)

@@ -1,0 +1,57 @@
+"""Settings come from one place, say what is wrong with them, and are all documented."""
+
+from pathlib import Path
+
+import pytest
+
+from sentiment.errors import SettingsError
+from sentiment.settings import Section, Settings, load_settings
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+
+
+def names() -> list[str]:
+    return [
+        f"{section}.{name}"
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        for name in field.annotation.model_fields
+    ]
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in DOCUMENT.read_text()
+
+
+def test_no_documented_setting_is_gone() -> None:
+    documented = [line.split("`")[1] for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    assert sorted(documented) == sorted(names())
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sentiment.toml").write_text("[gate]\nmargin = 0.02\nalpha = 0.1\n")
+    monkeypatch.setenv("SENTIMENT_GATE__MARGIN", "0.03")
+    assert (load_settings().gate.margin, load_settings().gate.alpha) == (0.03, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[gate]\nmargn = 0.02\n", "gate.margn"),
+        ("[gate]\nmargin = 2\n", "gate.margin"),
+        ("[gat]\nmargin = 0.02\n", "gat"),
+        ("[gate\n", "sentiment.toml"),
+    ],
+)
+def test_a_bad_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sentiment.toml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings()
+
+
+def test_settings_cannot_be_changed(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings.gate.margin = 0.5

@@ -1,0 +1,126 @@
+"""The whole loop by a real scheduler, and services that end when they should and leave nothing behind."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sentiment.ledger import Ledger
+from sentiment.settings import load_settings
+from sentiment.storage import Storage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sentiment.cli", *arguments],
+        env={**os.environ, "SENTIMENT_STORAGE__ROOT": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def left_over(root: Path) -> list[str]:
+    """Return the processes that belong to the platform on `root`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("SENTIMENT_STORAGE__ROOT") == str(root) and process.status() != "zombie":
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def wait_for(path: Path, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def taken_ports() -> Iterator[list[int]]:
+    """The default ports, all of them in use by somebody else."""
+    ports = [5000, 8080, 3000]
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            taken = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):  # in use already: as good
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+        yield ports
+
+
+def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, taken_ports: list[int]) -> None:
+    root = tmp_path / "var"
+    demo = start(root, "demo", "--once")
+    try:
+        said, _ = demo.communicate(timeout=560)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0, said[-4000:]
+    assert left_over(root) == []
+    for port in taken_ports:
+        assert f"Port {port} is taken" in said
+    assert "The loop closed" in said
+    assert ", 0 failed" in said
+
+    settings = load_settings(storage={"root": str(root)})
+    events = [(entry.event, entry.model_version) for entry in Ledger(Storage(settings)).entries()]
+    assert events == [
+        (event, version if event != "trained" else None)
+        for version in ("1", "2")
+        for event in ("trained", "registered", "decided", "promoted", "packaged", "deployed")
+    ]
+    decision = json.loads((root / "reports/gate/v2/decision.json").read_text())
+    kitchen = decision["slices"]["source kitchen"]
+    assert kitchen["champion"] < 0.8
+    assert kitchen["challenger"] > 0.88
+    verdicts = [json.loads(path.read_text()) for path in sorted(root.glob("reports/drift/*/verdict.json"))]
+    states = [verdict["verdict"]["state"] for verdict in verdicts]
+    assert "drifted" in states
+    assert states[-1] == "stable"
+
+
+def test_a_service_that_dies_ends_the_platform_with_its_last_lines(tmp_path: Path) -> None:
+    root = tmp_path / "var"
+    platform = start(root, "up")
+    try:
+        wait_for(root / "platform.json")
+        scheduler = next(
+            process
+            for process in psutil.Process(platform.pid).children(recursive=True)
+            if process.cmdline()[-1:] == ["scheduler"]
+        )
+        scheduler.kill()
+        said, _ = platform.communicate(timeout=60)
+    finally:
+        platform.kill()
+    assert platform.returncode == 5
+    assert "Airflow scheduler ended with status -9" in said
+    assert "airflow-scheduler.log" in said
+    assert left_over(root) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ending_it_while_it_starts_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    root = tmp_path / "var"
+    platform = start(root, "up")
+    try:
+        wait_for(root / "log" / "airflow-migrate.log")
+        platform.send_signal(number)
+        platform.communicate(timeout=60)
+    finally:
+        platform.kill()
+    assert platform.returncode == 128 + number
+    assert left_over(root) == []
