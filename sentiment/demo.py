@@ -214,7 +214,7 @@ def _fresh_root(settings: Settings, out: Reporter) -> Settings:
 
 def _show(summary: Summary, platform: Platform, out: Reporter, *, seconds: float) -> None:
     slices = summary.decision.slices.get(f"source {NEW}", {})
-    first, second, addresses = summary.first, summary.second, platform.addresses
+    first, second = summary.first, summary.second
     out.panel(
         "The loop closed",
         {
@@ -228,9 +228,12 @@ def _show(summary: Summary, platform: Platform, out: Reporter, *, seconds: float
             "Requests": f"{summary.answered:,} answered, {summary.failed} failed, through two deployments",
             "Versions": f"{second.version} champion ({second.snapshot}), {first.version} before ({first.snapshot})",
             "Took": f"{seconds:.0f} s",
-            **platform.facts(),
-            "Drift report": f"{platform.settings.storage.root}/{summary.drifted.report}",
-            "Try": f"curl -s {addresses.api}/predict -H 'content-type: application/json' "
-            """-d '{"text": "Not bad at all, the blender is sturdy."}'""",
         },
     )
+    for name, value in {
+        **platform.facts(),
+        "Drift report": f"{platform.settings.storage.root}/{summary.drifted.report}",
+        "Try": f"curl -s {platform.addresses.api}/predict -H 'content-type: application/json' "
+        """-d '{"text": "Not bad at all, the blender is sturdy."}'""",
+    }.items():
+        out.result({}, f"{name + ':':<14}{value}")

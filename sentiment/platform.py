@@ -25,7 +25,7 @@ from sentiment.storage import Storage
 from sentiment.supervisor import Service, stop_all, wait_healthy
 
 PROJECT = Path(__file__).resolve().parents[1]
-AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor")  # no DAG defers, so no triggerer
+AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 USER = "admin"
 
 Announce = Callable[[str], None]
@@ -233,6 +233,7 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "API_AUTH__JWT_SECRET": kept["jwt_secret"],
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(url.host, 8793)),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(url.host, 8794)),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

@@ -1,7 +1,7 @@
 """Models in MLflow: runs, versions, the aliases ``champion``, ``challenger`` and ``previous_champion``.
 
-Promotion is a compare-and-swap. MLflow has none, so each promotion first claims the next number in
-``registry/promotions/`` with a write that only one caller can win; the aliases follow the claim.
+Promotion is a compare-and-swap. MLflow has none, so each promotion first claims the next number of
+`sentiment.promotions`, which only one caller can win; the aliases follow the claim.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sentiment.errors import (
     SentimentError,
     ServiceError,
 )
+from sentiment.promotions import Promotion, Promotions
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
-PROMOTIONS = "registry/promotions"
 SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
 
 
@@ -81,6 +81,7 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._storage = Storage(settings)
+        self._promotions = Promotions(self._storage)
         self._name = settings.registry.model_name
         self._cache = settings.local_dir / "cache" / "models"
         self._client = _connect(settings)
@@ -266,66 +267,46 @@ class Registry:
             The champion is another one by now. Of two concurrent callers exactly one gets through.
         """
         target = self.version(version)
-        number, last = self._last_promotion()
-        if last is None or last["to"] != target.version:
+        last = self._promotions.last()
+        if last is None or last.now != target.version:
             current = self._current(last)
             if current == target.version:
                 return target
             if current != expected:
                 raise _conflict(target.version, expected=expected, current=current)
-            record = {
-                "from": current,
-                "to": target.version,
-                "previous": self._came_after(target.version) if rollback else current,
-                "rollback": rollback,
-                "reason": reason,
-                "at": _now(),
-            }
-            last = self._claim(number + 1, record)
-            if last["to"] != target.version:
-                raise _conflict(target.version, expected=expected, current=last["to"])
+            last = self._promotions.claim(
+                Promotion(
+                    number=last.number + 1 if last else 1,
+                    was=current,
+                    now=target.version,
+                    previous=self._promotions.replaced_by(target.version) if rollback else current,
+                    rollback=rollback,
+                    reason=reason,
+                    at=datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+            )
+            if last.now != target.version:
+                raise _conflict(target.version, expected=expected, current=last.now)
         with self._errors(f"move the alias {CHAMPION}"):
             self._client.set_registered_model_alias(self._name, CHAMPION, target.version)
             if CHALLENGER in target.aliases:
                 self._client.delete_registered_model_alias(self._name, CHALLENGER)
-            if last["previous"]:
-                self._client.set_registered_model_alias(self._name, PREVIOUS, last["previous"])
+            if last.previous:
+                self._client.set_registered_model_alias(self._name, PREVIOUS, last.previous)
             else:
                 self._client.delete_registered_model_alias(self._name, PREVIOUS)
         return self.version(target.version)
 
-    def _claim(self, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the promotion of that number unless somebody else has; return the one that stands."""
-        path = f"{PROMOTIONS}/{number:08d}.json"
-        self._storage.create(path, json.dumps(record).encode())
-        return dict(self._storage.read_json(path))
-
     def ended_in_rollback(self) -> bool:
         """Whether the champion got there by a rollback."""
-        _, last = self._last_promotion()
-        return bool(last and last["rollback"])
+        last = self._promotions.last()
+        return last is not None and last.rollback
 
-    def _came_after(self, version: str) -> str | None:
-        """Return the champion that `version` replaced when it was last promoted for its own merit."""
-        for path in reversed(self._storage.list(PROMOTIONS)):
-            record = self._storage.read_json(path)
-            if record["to"] == version and not record["rollback"]:
-                return str(record["from"]) if record["from"] else None
-        return None
-
-    def _last_promotion(self) -> tuple[int, dict[str, Any] | None]:
-        paths = self._storage.list(PROMOTIONS)
-        if not paths:
-            return 0, None
-        return int(Path(paths[-1]).stem), self._storage.read_json(paths[-1])
-
-    def _current(self, last: Mapping[str, Any] | None) -> str | None:
+    def _current(self, last: Promotion | None) -> str | None:
         """Return the champion, counting a claimed promotion whose alias has not followed yet."""
         champion = self.champion_or_none()
         alias = champion.version if champion else None
-        if last and alias == last["from"]:
-            return str(last["to"])
-        return alias
+        return last.now if last and alias == last.was else alias
 
     # -- files -----------------------------------------------------------------------------------------
 
@@ -472,10 +453,6 @@ def _conflict(version: str, *, expected: str | None, current: str | None) -> Pro
 
 def _name(version: str | None) -> str:
     return f"version {version}" if version else "no champion"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _requirements() -> list[str]:

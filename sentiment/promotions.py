@@ -1,0 +1,70 @@
+"""The sequence of promotions: who may be champion next is whoever writes the next number first.
+
+MLflow moves an alias unconditionally. Here each promotion is an object ``registry/promotions/<number>.json``,
+created by a write that fails if the object exists, on a local disk and on S3 alike.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+from sentiment.storage import Storage
+
+FOLDER = "registry/promotions"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One change of the champion.
+
+    Attributes
+    ----------
+    was : str or None
+        The champion that was replaced; None for the first.
+    now : str
+        The champion from here on.
+    previous : str or None
+        What a rollback goes back to from here.
+    rollback : bool
+        Whether this was one.
+    """
+
+    number: int
+    was: str | None
+    now: str
+    previous: str | None
+    rollback: bool
+    reason: str
+    at: str
+
+
+class Promotions:
+    """The promotions under one storage root."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def last(self) -> Promotion | None:
+        """Return the newest promotion."""
+        paths = self._storage.list(FOLDER)
+        return self._read(paths[-1]) if paths else None
+
+    def claim(self, promotion: Promotion) -> Promotion:
+        """Write a promotion unless its number is taken; return the one that stands."""
+        path = f"{FOLDER}/{promotion.number:08d}.json"
+        content = {name: value for name, value in asdict(promotion).items() if name != "number"}
+        self._storage.create(path, json.dumps(content).encode())
+        return self._read(path)
+
+    def replaced_by(self, version: str) -> str | None:
+        """Return the champion that `version` replaced when it was last promoted for its own merit."""
+        for path in reversed(self._storage.list(FOLDER)):
+            promotion = self._read(path)
+            if promotion.now == version and not promotion.rollback:
+                return promotion.was
+        return None
+
+    def _read(self, path: str) -> Promotion:
+        return Promotion(number=int(PurePosixPath(path).stem), **self._storage.read_json(path))
