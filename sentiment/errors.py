@@ -114,12 +114,12 @@ def storage_errors(where: str) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _disk_full(where) from error
+            raise disk_full(where) from error
         raise StorageError(f"Storage failed at {where}: {error}.", fix="Check the path and its permissions.") from error
     except Exception as error:
         text = str(error)
         if "No space left on device" in text or "os error 28" in text:
-            raise _disk_full(where) from error
+            raise disk_full(where) from error
         if type(error).__module__.split(".")[0] in STORAGE_LIBRARIES:
             raise StorageError(
                 f"Storage failed at {where}: {text.splitlines()[0] if text else type(error).__name__}.",
@@ -128,7 +128,8 @@ def storage_errors(where: str) -> Iterator[None]:
         raise
 
 
-def _disk_full(where: str) -> StorageError:
+def disk_full(where: str) -> StorageError:
+    """Return the error of a disk that has no room for `where`."""
     return StorageError(
         f"The disk is full: could not write {where}. Nothing was half written.",
         fix="Free some space (`sentiment status` shows the storage root) and run the same command again.",

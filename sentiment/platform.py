@@ -94,7 +94,9 @@ def running(settings: Settings, *, announce: Announce = lambda _: None) -> Itera
     ServiceError
         A service does not start, or the platform already runs on this folder.
     """
-    Storage(settings)  # says what is wrong with the root before anything starts
+    storage = Storage(settings)  # says what is wrong with the root before anything starts
+    if storage.is_local:
+        Path(storage.uri("inbox")).mkdir(exist_ok=True)  # so that there is a place to drop files
     with _only_one(settings):
         if stop_deployment(settings):
             announce("The local deployment that ran in the background continues here.")

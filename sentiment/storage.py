@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from obstore.store import LocalStore, S3Store
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Config
 
-from sentiment.errors import StorageError, storage_errors
+from sentiment.errors import StorageError, disk_full, storage_errors
 from sentiment.settings import Settings
 
 RETRY: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
@@ -70,6 +71,14 @@ class Storage:
             return {}
         options = {f"AWS_{key.upper()}": str(value) for key, value in self._s3_config().items()}
         return {**options, "AWS_ALLOW_HTTP": "true"} if self._plain_http else options
+
+    def check_room(self, size: int, path: str) -> None:
+        """Raise `StorageError` if a local disk has no room for `size` bytes; S3 always has.
+
+        The libraries that write notice a full disk too, but not all of them quietly.
+        """
+        if self.is_local and shutil.disk_usage(self.root).free < size:
+            raise disk_full(path)
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, replacing what was there, atomically."""

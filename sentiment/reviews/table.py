@@ -67,6 +67,7 @@ class Table:
     def __init__(self, storage: Storage, name: str, schema: pa.Schema) -> None:
         self.name = name
         self.schema = schema
+        self._storage = storage
         self.uri = storage.uri(f"tables/{name}")
         self._options = storage.options()
 
@@ -92,17 +93,18 @@ class Table:
             Whether this call wrote the rows. False: an id was recorded, nothing was written.
         """
         rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
+        self._storage.check_room(rows.nbytes // 2, self.uri)  # compressed, it takes less
         commit = CommitProperties(app_transactions=[Transaction(i, 1) for i in ids], max_commit_retries=0)
         for attempt in range(_COMMIT_ATTEMPTS):
             table = self._open_or_create()
             if _recorded(table, ids):
                 return False
-            try:
-                with storage_errors(self.uri):
+            with storage_errors(self.uri):
+                try:
                     write_deltalake(table, rows, mode="append", commit_properties=commit)
-                return True
-            except CommitFailedError:  # another writer took the version: look again at what it recorded
-                time.sleep(0.02 * (attempt + 1))
+                    return True
+                except CommitFailedError:  # another writer took the version: look again at what it recorded
+                    time.sleep(0.02 * (attempt + 1))
         raise StorageError(
             f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
             fix="Run the same command again; nothing was written.",

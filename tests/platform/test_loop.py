@@ -49,15 +49,14 @@ def wait_for(path: Path, seconds: float = 120) -> None:
 
 
 @pytest.fixture
-def taken_ports() -> Iterator[list[int]]:
-    """The default ports, all of them in use by somebody else."""
-    ports = [5000, 8080, 3000]
+def taken_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The three wanted ports, all of them in use by somebody else."""
     with contextlib.ExitStack() as stack:
-        for port in ports:
-            taken = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):  # in use already: as good
-                taken.bind(("127.0.0.1", port))
-                taken.listen()
+        ports = []
+        for name in ("MLFLOW", "AIRFLOW", "API"):
+            taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ports.append(taken.getsockname()[1])
+            monkeypatch.setenv(f"SENTIMENT_PLATFORM__{name}_PORT", str(ports[-1]))
         yield ports
 
 

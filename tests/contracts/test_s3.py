@@ -1,0 +1,71 @@
+"""The same code on S3: the whole way from a file to a Bento against an S3 server on this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from sentiment.packaging import package
+from sentiment.registry import Registry
+from sentiment.reviews.ingest import ingest
+from sentiment.reviews.sample import write_sample
+from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
+from sentiment.training.promotion import judge, promote
+from sentiment.training.train import train
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # botocore's and the S3 stand-in's own
+]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
+    """Settings whose root is a bucket of a server on this machine."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_REGION": "eu-central-1",
+        "MLFLOW_S3_ENDPOINT_URL": url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    httpx.post(f"{url}/moto-api/reset").raise_for_status()
+    boto3.client("s3", endpoint_url=url).create_bucket(
+        Bucket="reviews", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    yield load_settings(storage={"root": "s3://reviews/platform", "endpoint": url, "region": "eu-central-1"})
+    server.stop()
+
+
+def test_a_write_that_must_be_the_first_is_refused_the_second_time(s3: Settings) -> None:
+    storage = Storage(s3)
+    assert storage.create("registry/1.json", b"first")
+    assert not storage.create("registry/1.json", b"second")
+    assert storage.read("registry/1.json") == b"first"
+    assert storage.list("registry") == ["registry/1.json"]
+    assert storage.read_json("registry/2.json") is None
+
+
+def test_from_a_file_to_a_bento(s3: Settings, tmp_path: Path) -> None:
+    data = write_sample(tmp_path / "film.csv", "film", 2_000, seed=1)
+    first, again = ingest(s3, paths=[data]), ingest(s3, paths=[data])
+    assert (first.accepted, again.accepted, again.skipped) == (2_000, 0, 1)
+    registry = Registry(s3)
+    challenger, decision = judge(s3, registry=registry, challenger=train(s3, registry=registry))
+    assert decision.outcome == "promote"
+    promote(s3, registry=registry, version=challenger.version)
+    bento = package(s3, registry)
+    found = Storage(s3).list("")
+    assert f"bentos/sentiment-{bento.version}.bento" in found
+    assert any(path.startswith("tables/reviews/_delta_log/") for path in found)
+    assert any(path.startswith("mlflow/artifacts/") for path in found)
+    assert any(path.startswith("tables/ledger/") for path in found)

@@ -1,0 +1,137 @@
+"""Each DAG run for real, task by task: what it does, when it skips, what it says when it cannot."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sentiment.deployment.release import status, stop
+from sentiment.registry import Registry
+from sentiment.reviews.sample import write_sample
+from sentiment.settings import Settings, load_settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+Run = Callable[..., tuple[str, dict[str, str], Any]]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A storage root and an Airflow database, shared by the steps of the story below."""
+    home = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SENTIMENT_STORAGE__ROOT", str(home / "var"))
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
+        yield home / "var"
+        stop(load_settings())
+
+
+RUNNER = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+dags = DagBag(dag_folder=sys.argv[1]).dags
+for line in sys.stdin:
+    dag_id, conf = json.loads(line)
+    run = dags[dag_id].test(run_conf=conf)
+    tasks = run.get_task_instances()
+    states = {task.task_id: str(task.state) for task in tasks}
+    values = {task.task_id: task.xcom_pull(task_ids=task.task_id) for task in tasks}
+    print("RESULT" + json.dumps([str(run.state), states, values], default=str), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run(root: Path) -> Iterator[Run]:
+    """Run a DAG with values of its form; return its state, those of its tasks, and what they returned.
+
+    One process runs them all: what they import takes longer than they do.
+    """
+    folder = str(Path(__file__).resolve().parents[2] / "dags")
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": folder},
+    ) as runner:
+        assert runner.stdin
+        assert runner.stdout
+
+        def call(dag_id: str, **conf: Any) -> tuple[str, dict[str, str], dict[str, Any]]:
+            assert runner.stdin
+            assert runner.stdout
+            runner.stdin.write(json.dumps([dag_id, conf]) + "\n")
+            runner.stdin.flush()
+            log = ""
+            for line in runner.stdout:
+                if line.startswith("RESULT"):
+                    state, tasks, values = json.loads(line.removeprefix("RESULT"))
+                    return state, tasks, {**values, "log": log}
+                log += line
+            pytest.fail(f"the runner ended: {log[-3000:]}")
+
+        yield call
+        runner.stdin.close()
+
+
+@pytest.fixture
+def platform(root: Path) -> Settings:
+    return load_settings()
+
+
+def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
+    state, tasks, said = run("sentiment_retrain")
+    assert state == "failed"
+    assert "There are no reviews to learn from" in said["log"]
+
+    write_sample(root / "inbox" / "film.csv", "film", 1_500, seed=1)
+    state, _, said = run("sentiment_ingest")
+    assert state == "success"
+    assert said["ingest"]["snapshot"] == "reviews@v1"
+
+    state, tasks, _ = run("sentiment_drift")
+    assert (state, set(tasks.values())) == ("success", {"skipped"}), "before a champion there is nothing to check"
+
+    state, _, said = run("sentiment_retrain")
+    assert (state, str(said["promote"])) == ("success", "1")
+    state, _, said = run("sentiment_deploy")
+    assert state == "success"
+    url = said["deploy"]["url"]
+    assert httpx.get(f"{url}/model").json()["model_version"] == "1"
+
+    state, tasks, said = run("sentiment_retrain")
+    assert (state, tasks["train"]) == ("success", "skipped")
+    assert "Nothing new to learn" in said["log"]
+
+    write_sample(root / "inbox" / "kitchen.csv", "kitchen", 1_500, seed=2)
+    assert run("sentiment_ingest")[2]["ingest"]["snapshot"] == "reviews@v2"
+    state, tasks, said = run("sentiment_drift")
+    assert said["check"]["verdict"]["state"] == "drifted"
+    assert tasks["ask_for_retraining"] == "success"
+
+    state, tasks, _ = run("sentiment_retrain", promote=False)
+    assert tasks["promote"] == "skipped", "the form said: register only"
+    assert Registry(platform).champion().version == "1"
+    _, _, said = run("sentiment_retrain", promote=True)
+    assert str(said["promote"]) == "2", said["log"]
+    assert run("sentiment_deploy")[0] == "success"
+    assert httpx.get(f"{url}/model").json()["model_version"] == "2"
+
+    state, _, said = run("sentiment_rollback", reason="on call says so")
+    assert (state, said["rollback"]["model_version"]) == ("success", "1")
+    assert Registry(platform).champion().version == "1"
+    release = status(platform).release
+    assert release is not None
+    assert release.model_version == "1"
+    state, _, said = run("sentiment_rollback")
+    assert state == "failed", "there is nothing before the first champion"
+    assert "Nothing to roll back to" in said["log"]
+    assert run("sentiment_rollback", version="2")[2]["rollback"]["model_version"] == "2"
+    assert httpx.get(f"{url}/model").json()["model_version"] == "2"
