@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up .venv with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' constraints.txt)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
+	@$(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python --constraints constraints.txt --editable '.[dev]'
 	@touch $@
 
 lint: install
