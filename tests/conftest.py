@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from sentiment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from bentos import BuiltBentos
+
+for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
+    del os.environ[name]  # a user's own settings are not the tests'
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
