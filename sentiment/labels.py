@@ -1,6 +1,7 @@
 """Label schemes: which labels exist and how what people deliver becomes one of them."""
 
 import math
+import re
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -64,6 +65,4 @@ def label_of_rating(value: object, scheme: LabelScheme, *, stars: int = 5) -> st
 
 
 def _text(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip().lower()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip().lower())

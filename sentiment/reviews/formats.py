@@ -179,7 +179,13 @@ def _read_workbook(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataF
         try:
             rows = book.worksheets[0].iter_rows(values_only=True)
             header = ["" if name is None else str(name).strip() for name in next(rows, ())]
-            names = pick(header)
+            try:
+                names = pick(header)
+            except SourceError as error:
+                sheet = book.worksheets[0].title
+                raise SourceError(
+                    f"{error.message} Only its first sheet, {sheet!r}, is read.", fix=error.fix
+                ) from error
             places = [header.index(name) for name in names]
             filled = (row for row in rows if any(cell is not None for cell in row))
             numbered = enumerate(filled, start=1)

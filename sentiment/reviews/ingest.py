@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -129,9 +129,21 @@ def _load_given(loader: BatchLoader, path: Path) -> Batch:
         reasons = ", ".join(f"{reason} {count}" for reason, count in batch.refused.items())
         raise DataError(
             f"All {sum(batch.refused.values())} rows of {path} were refused: {reasons}.",
-            fix=f"See them at {loader.quarantine_uri}; check the columns and the label scheme (data.scheme).",
+            fix=f"See them at {loader.quarantine_uri}; {_cure(batch.refused)}.",
         )
     return batch
+
+
+def _cure(refused: Mapping[str, int]) -> str:
+    match max(refused, key=lambda reason: refused[reason]):
+        case "bad_encoding":
+            return "save the file as UTF-8"
+        case "malformed_row":
+            return "check its delimiters and quotes"
+        case "too_long":
+            return "split the texts or raise data.max_characters"
+        case _:
+            return "check the columns (--text, --label) and the label scheme (data.scheme)"
 
 
 def _inbox(loader: BatchLoader, storage: Storage) -> Iterator[Callable[[], Batch]]:

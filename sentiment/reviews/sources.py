@@ -3,7 +3,8 @@
 Columns are found by name (`TEXT_NAMES` and so on; case, spaces, hyphens and underscores do not count) or
 named by the caller. A label column wins over a rating column; without either the reviews are unlabelled. The
 rating scale, 5 or 10, is that of the whole file (see `sentiment.reviews.contract.rating_scale`), for which
-the ratings are read once ahead of the rows.
+the ratings are read once ahead of the rows. So are labels that are numbers: 0 and 1 are labels, 1 to 5 are
+ratings, and what could be either is refused, since a 1 is the best in the one and the worst in the other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +35,8 @@ SOURCE_NAMES = ("source", "domain", "category")
 
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
 _CHUNK = 1 << 20
+_SHOWN = 20
+_STRAY_SHARE = 0.01  # numbers as rare as this are slips of the pen and say nothing about the others
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def read_batches(
     Raises
     ------
     SourceError
-        The file is missing, empty, truncated, binary, of no known format, or lacks a column.
+        The file is missing, empty, truncated, binary, of no known format, lacks a column, has two of the same
+        name, or its labels are numbers that may mean anything.
     """
     rows = 0
     with _readable(path):
@@ -84,6 +88,7 @@ def read_batches(
         for batch in reader_of(path)(path, batch_rows, pick):
             rows += len(batch)
             if stars is None:
+                columns[0] = _numbers_as_ratings(path, columns[0], batch, batch_rows)
                 stars = _stars(path, columns[0], batch_rows)
             yield _delivered(batch, columns[0], stars, is_folder=path.is_dir())
     if rows == 0:
@@ -101,7 +106,7 @@ def find_columns(path: Path, found: Sequence[str], *, text: str | None, label: s
     text_column = _named(path, found, text, "text") if text else _usual(found, TEXT_NAMES)
     if text_column is None:
         raise SourceError(
-            f"{path} has no column of review texts; its columns are {', '.join(found) or '(none)'}.",
+            f"{path} has no column of review texts; its columns are {_listed(found)}.",
             fix="Name the column of the texts with --text (text=), that of the labels with --label (label=).",
         )
     label_column = _named(path, found, label, "label") if label else _usual(found, LABEL_NAMES)
@@ -109,12 +114,18 @@ def find_columns(path: Path, found: Sequence[str], *, text: str | None, label: s
     if label and label_column is not None and _plain(label_column) in RATING_NAMES:
         label_column, rating_column = None, label_column
     others = {text_column, label_column}
-    return Columns(
+    columns = Columns(
         text=text_column,
         label=label_column if label_column != text_column else None,
         rating=rating_column if label_column is None and rating_column not in others else None,
         source=_usual([name for name in found if name not in others], SOURCE_NAMES),
     )
+    for name in vars(columns).values():
+        if name is not None and list(found).count(name) > 1:
+            raise SourceError(
+                f"{path} has {list(found).count(name)} columns named {name!r}.", fix="Rename or remove all but one."
+            )
+    return columns
 
 
 def digest(path: Path) -> str:
@@ -151,13 +162,35 @@ def _delivered(batch: pd.DataFrame, columns: Columns, stars: int, *, is_folder: 
     return frame[[*vars(columns), "row_number", "malformed"]].assign(stars=stars)
 
 
+def _numbers_as_ratings(path: Path, columns: Columns, first: pd.DataFrame, batch_rows: int) -> Columns:
+    """Return the columns, with a label column that holds ratings as what it is."""
+    if columns.label is None or path.is_dir():
+        return columns
+    place = [name for name in vars(columns).values() if name is not None].index(columns.label)
+    labels = first[place].dropna()
+    if labels.empty or rating_numbers(labels).isna().mean() > _STRAY_SHARE:  # words
+        return columns
+    shares = _numbers(path, columns.label, batch_rows).value_counts(normalize=True)
+    usual = sorted(shares.index[shares >= _STRAY_SHARE])
+    if not usual or usual[-1] <= 1:
+        return columns
+    if usual[0] >= 1 and usual[-1] > 3:
+        return replace(columns, label=None, rating=columns.label)
+    raise SourceError(
+        f"The labels of {path} are the numbers {', '.join(f'{number:g}' for number in usual[:_SHOWN])}, "
+        "which may mean anything.",
+        fix="Write words (negative, positive), or 0 and 1. Ratings are numbers from 1 to 5 or to 10; "
+        "name their column `rating`.",
+    )
+
+
 def _stars(path: Path, columns: Columns, batch_rows: int) -> int:
-    if columns.rating is None:
-        return 5
-    rating = columns.rating
-    batches = reader_of(path)(path, batch_rows, lambda _: [rating])
-    numbers = [rating_numbers(batch.loc[~batch["malformed"], 0]) for batch in batches]
-    return rating_scale(pd.concat(numbers))
+    return 5 if columns.rating is None else rating_scale(_numbers(path, columns.rating, batch_rows))
+
+
+def _numbers(path: Path, column: str, batch_rows: int) -> pd.Series:
+    batches = reader_of(path)(path, batch_rows, lambda _: [column])
+    return pd.concat([rating_numbers(batch.loc[~batch["malformed"], 0]) for batch in batches])
 
 
 def _usual(found: Sequence[str], names: Sequence[str]) -> str | None:
@@ -171,9 +204,14 @@ def _named(path: Path, found: Sequence[str], name: str, role: str) -> str:
     if match := next((other for other in found if _plain(other) == _plain(name)), None):
         return match
     raise SourceError(
-        f"{path} has no column {name!r}; its columns are {', '.join(found) or '(none)'}.",
+        f"{path} has no column {name!r}; its columns are {_listed(found)}.",
         fix=f"Name one of these with --{role} ({role}=).",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "(none)") + more
 
 
 def _plain(name: str) -> str:
@@ -195,6 +233,8 @@ def _readable(path: Path) -> Iterator[None]:
     """Translate what the readers raise about a file into `SourceError`, once."""
     if not path.exists():
         raise SourceError(f"There is no file {path}.", fix="Check the path.")
+    if not path.is_file() and not path.is_dir():
+        raise SourceError(f"{path} is neither a file nor a folder.", fix="Save what it gives as a file first.")
     if path.is_file() and path.stat().st_size == 0:
         raise SourceError(f"{path} is empty (0 bytes).", fix="Deliver the file again.")
     again = "Deliver the file again: it was cut off or damaged on its way."

@@ -73,6 +73,7 @@ FILES: dict[str, tuple[Make, str]] = {
     "binary": (write("photo.csv", bytes(range(256)) * 40), "photo.csv"),
     "unknown kind": (write("reviews.docx", b"PK"), "reviews.docx"),
     "no text column": (write("columns.csv", b"id,stars\n1,5\n"), "columns.csv"),
+    "not UTF-8": (write("latin.csv", "text,label\ncaf\u00e9,positive\n".encode("latin-1")), "save the file as UTF-8"),
     "unknown labels": (write("labels.csv", b"text,label\nfine,maybe\nbad,perhaps\n"), "unknown_label"),
 }
 

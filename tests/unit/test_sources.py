@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,15 @@ def test_a_folder_has_a_subfolder_of_text_files_for_each_label(tmp_path: Path) -
     [
         (("reviewText", "overall"), {"text": "t", "rating": "5"}),
         (("Review Text", "Star-Rating"), {"text": "t", "rating": "5"}),
-        (("BODY", "Polarity"), {"text": "t", "label": "5"}),
-        (("comment", "class"), {"text": "t", "label": "5"}),
+        (("BODY", "Polarity"), {"text": "t", "label": "pos"}),
+        (("comment", "class"), {"text": "t", "label": "pos"}),
         (("review", "category"), {"text": "t", "source": "5"}),
         (("content", "helpful"), {"text": "t"}),
     ],
 )
 def test_columns_are_found_by_their_usual_names(tmp_path: Path, header: tuple[str, str], roles: dict[str, str]) -> None:
-    row = read(write_csv(tmp_path / "a.csv", [("t", "5")], header=header)).iloc[0]
+    value = roles.get("label", "5")
+    row = read(write_csv(tmp_path / "a.csv", [("t", value)], header=header)).iloc[0]
     given = {role: row[role] for role in ("text", "label", "rating", "source") if pd.notna(row[role])}
     assert given == roles
 
@@ -126,6 +128,33 @@ def test_a_label_wins_over_a_rating_unless_the_rating_is_asked_for(tmp_path: Pat
     path = write_csv(tmp_path / "a.csv", [("t", "pos", "1")], header=("text", "label", "rating"))
     assert read(path)[["label", "rating"]].isna().to_numpy().tolist() == [[False, True]]
     assert read(path, label="rating")[["label", "rating"]].isna().to_numpy().tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "meant"),
+    [
+        (["0", "1"], ["negative", "positive"]),
+        (["0.0", "1.0"], ["negative", "positive"]),
+        (["-1", "1"], ["negative", "positive"]),
+        (["1", "2", "4", "5"], ["negative", "negative", "positive", "positive"]),
+        (["2", "10"], ["negative", "positive"]),
+        ([*["0", "1"] * 100, "7"], [*["negative", "positive"] * 100]),
+    ],
+    ids=["0 and 1", "decimals", "-1 and 1", "stars", "ten stars", "a slip of the pen"],
+)
+def test_labels_that_are_numbers_mean_what_the_whole_file_says(
+    tmp_path: Path, settings: Settings, numbers: list[str], meant: list[str]
+) -> None:
+    rows = [(f"review {place}", number) for place, number in enumerate(numbers)]
+    checked = apply_contract(read(write_csv(tmp_path / "a.csv", rows, header=HEADER)), settings.data)
+    assert checked.accepted["label"].tolist() == meant
+
+
+@pytest.mark.parametrize("numbers", [["1", "2"], ["1", "2", "3"], ["0", "2", "4"]])
+def test_numbers_that_may_be_labels_or_ratings_are_refused(tmp_path: Path, numbers: list[str]) -> None:
+    path = write_csv(tmp_path / "a.csv", [(f"review {n}", n) for n in numbers], header=HEADER)
+    with pytest.raises(SourceError, match=f"the numbers {', '.join(numbers)}, which may mean anything.*rating"):
+        read(path)
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
@@ -218,8 +247,30 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "json array": (holding("a.json", b'[{"text": "a"},\n{"text": "b"}]'), "one JSON object a line.*jq"),
     "folder without texts": (lambda folder: folder, r"has no rows: no \.txt files"),
+    "a pipe": (lambda folder: pipe(folder / "a.csv"), "neither a file nor a folder"),
+    "two columns of one name": (holding("a.csv", b"text,label,label\nx,neg,pos\n"), "2 columns named 'label'"),
+    "hundreds of columns": (
+        holding("a.csv", ",".join(f"c{n}" for n in range(300)).encode()),
+        "its columns are c0, .*c19 and 280 more",
+    ),
+    "reviews on another sheet": (lambda f: on_second_sheet(f / "a.xlsx"), "Only its first sheet, 'About', is read"),
     "zip that is no workbook": (lambda f: zipped(f / "a.xlsx"), "not what its name says"),
 }
+
+
+def pipe(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def on_second_sheet(path: Path) -> Path:
+    book = openpyxl.Workbook()
+    book.active.title = "About"
+    book.active.append(("note",))
+    for row in [("text", "label"), *ROWS]:
+        book.create_sheet("Reviews").append(row)
+    book.save(path)
+    return path
 
 
 def write_empty_parquet(path: Path) -> Path:
