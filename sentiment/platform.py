@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -19,6 +18,7 @@ import psutil
 
 from sentiment.deployment.ports import free_port
 from sentiment.deployment.release import stop as stop_deployment
+from sentiment.deployment.state import holder, take
 from sentiment.errors import ServiceError, storage_errors
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -96,8 +96,10 @@ def running(settings: Settings, *, announce: Announce = lambda _: None) -> Itera
     """
     storage = Storage(settings)  # says what is wrong with the root before anything starts
     if storage.is_local:
-        Path(storage.uri("inbox")).mkdir(exist_ok=True)  # so that there is a place to drop files
+        with storage_errors(storage.uri("inbox")):
+            Path(storage.uri("inbox")).mkdir(exist_ok=True)  # so that there is a place to drop files
     with _only_one(settings):
+        _state_path(settings).unlink(missing_ok=True)  # left by one that was killed
         if stop_deployment(settings):
             announce("The local deployment that ran in the background continues here.")
         addresses = Addresses.choose(settings, announce)
@@ -116,23 +118,22 @@ def running(settings: Settings, *, announce: Announce = lambda _: None) -> Itera
 
 def running_addresses(settings: Settings) -> Addresses | None:
     """Return where the platform on this folder answers, if it runs."""
-    try:
-        state = json.loads(_state_path(settings).read_text())
-        os.kill(state.pop("pid"), 0)
-    except (OSError, ValueError):
-        return None
-    return Addresses(**state)
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        if holder(_lock_path(settings)):
+            return Addresses(**json.loads(_state_path(settings).read_text()))
+    return None
 
 
 def stop(settings: Settings) -> list[str]:
     """Stop the platform and the local deployment of this folder; return what was running."""
     stopped = []
-    if running_addresses(settings) is not None:
-        process = psutil.Process(int(json.loads(_state_path(settings).read_text())["pid"]))
-        process.terminate()
-        _, alive = psutil.wait_procs([process], timeout=60)
-        if alive:
-            raise ServiceError(f"The platform (process {process.pid}) does not stop.", fix=f"kill -9 {process.pid}")
+    if pid := holder(_lock_path(settings)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            process.terminate()
+            _, alive = psutil.wait_procs([process], timeout=60)
+            if alive:
+                raise ServiceError(f"The platform (process {pid}) does not stop.", fix=f"kill -9 {pid}")
         stopped.append("platform")
     if stop_deployment(settings):
         stopped.append("local deployment")
@@ -309,17 +310,23 @@ def _state_path(settings: Settings) -> Path:
     return settings.local_dir / "platform.json"
 
 
+def _lock_path(settings: Settings) -> Path:
+    return settings.local_dir / "locks" / "platform.lock"
+
+
 def _record(settings: Settings, addresses: Addresses) -> None:
-    _write_private(_state_path(settings), json.dumps({"pid": os.getpid(), **asdict(addresses)}))
+    _write_private(_state_path(settings), json.dumps(asdict(addresses)))
 
 
 @contextmanager
 def _only_one(settings: Settings) -> Iterator[None]:
-    path = settings.local_dir / "locks" / "platform.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
+    path = _lock_path(settings)
+    with storage_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a+")
+    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(lock)
         except BlockingIOError as error:
             raise ServiceError(
                 f"The platform already runs on {settings.local_dir}.",

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,14 @@ import psutil
 from sentiment.errors import ServiceError
 
 log = logging.getLogger(__name__)
+
+# Asks Linux for a SIGTERM when the parent is gone, however it went, and then becomes the program.
+_TIED = (
+    "import ctypes, os, signal, sys\n"
+    "ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"  # 1 is PR_SET_PDEATHSIG
+    "os.getppid() == int(sys.argv[1]) or sys.exit(143)\n"
+    "os.execvp(sys.argv[2], sys.argv[2:])"
+)
 
 
 class Service:
@@ -54,12 +63,12 @@ class Service:
         self._log_start = 0
 
     def start(self) -> None:
-        """Start the process in a session of its own."""
+        """Start the process in a session of its own; on Linux it gets SIGTERM even if this process is killed."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                self._command,
+                _tied(self._command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -121,6 +130,13 @@ class Service:
             with contextlib.suppress(psutil.Error):
                 found.extend(child for child in member.children(recursive=True) if child not in found)
         return found
+
+
+def _tied(command: Sequence[str]) -> list[str]:
+    """Return a command that starts `command` tied to the life of this process, where the system can do that."""
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command]
 
 
 def stop_all(services: Sequence[Service], *, grace_seconds: float = 10) -> None:

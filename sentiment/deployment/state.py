@@ -131,27 +131,17 @@ class DeploymentFiles:
         """
         with storage_errors(str(self._lock)), self._lock.open("a+") as lock:
             try:
-                _take(lock)
+                take(lock)
             except BlockingIOError as error:
                 raise ServiceError(
-                    f"A deployment daemon (process {_pid_in(self._lock)}) already serves {self.folder}.",
+                    f"A deployment daemon (process {holder(self._lock)}) already serves {self.folder}.",
                     fix="Use it, or stop it first: `sentiment down`.",
                 ) from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
             yield
 
     def daemon_pid(self) -> int:
         """Return the process id of the daemon, or 0 if none runs."""
-        try:
-            with self._lock.open("r") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return 0
-        except BlockingIOError:
-            return _pid_in(self._lock)
-        return 0
+        return holder(self._lock)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         with suppress(FileNotFoundError, ValueError):  # none yet, or damaged: as if none
@@ -180,16 +170,35 @@ def _wanted(found: dict[str, Any] | None) -> Wanted | None:
     return None
 
 
-def _take(lock: IO[str]) -> None:
-    """Lock a file, waiting only for those who just look whether it is locked (`daemon_pid`)."""
-    for _ in range(10):
-        with suppress(BlockingIOError):
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(0.05)
-    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def take(lock: IO[str]) -> None:
+    """Lock a file and write this process's id into it, waiting only for those who just look (`holder`).
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds it.
+    """
+    for attempt in range(10):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if attempt == 9:
+                raise
+            time.sleep(0.05)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
 
 
-def _pid_in(path: Path) -> int:
-    with suppress(OSError, ValueError):
-        return int(path.read_text())
+def holder(path: Path) -> int:
+    """Return the id of the process that holds a lock file, or 0 if none does."""
+    try:
+        with path.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return 0
+    except BlockingIOError:
+        with suppress(OSError, ValueError):
+            return int(path.read_text())
     return 0

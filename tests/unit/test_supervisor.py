@@ -59,8 +59,17 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path, code: str) -> None:
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_sigterm_to_the_parent_ends_the_children(tmp_path: Path) -> None:
-    """A supervisor that is told to end unwinds, so that its `finally` stops what it started."""
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(
+            signal.SIGKILL, marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the children")
+        ),
+    ],
+)
+def test_the_end_of_the_parent_ends_the_children(tmp_path: Path, number: signal.Signals) -> None:
+    """A supervisor that is told to end unwinds, so that its `finally` stops what it started; killed, it cannot."""
     pid_file = tmp_path / "pid"
     code = f"""
 import sys, time
@@ -79,6 +88,8 @@ finally:
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     while not (pid_file.exists() and pid_file.read_text()):
         time.sleep(0.05)
-    os.kill(parent.pid, signal.SIGTERM)
+    child = psutil.Process(int(pid_file.read_text()))
+    os.kill(parent.pid, number)
     parent.wait(timeout=15)
-    assert not psutil.pid_exists(int(pid_file.read_text()))
+    psutil.wait_procs([child], timeout=5)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
