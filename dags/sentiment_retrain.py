@@ -2,7 +2,7 @@
 
 Learns from the latest snapshot of the reviews, has the gate compare the challenger with the champion on the same
 held-out reviews, and moves the `champion` alias only if the challenger is provably no worse. A snapshot that the
-champion has learned from already is not learned again.
+champion has learned from already is not learned again, and a version that was rolled back from does not come back.
 
 *Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
 """
@@ -45,6 +45,11 @@ def sentiment_retrain() -> None:
         if champion is not None and champion.run_id == candidate.run_id:
             raise AirflowSkipException(
                 f"Nothing new to learn: champion {champion.version} has learned from {candidate.snapshot}."
+            )
+        if left := registry.taken_back(candidate):
+            raise AirflowSkipException(
+                f"Nothing new to learn: version {left} has learned from {candidate.snapshot} and was rolled back from. "
+                f"It comes back only by hand: sentiment promote {left}."
             )
         return candidate.to_dict()
 

@@ -1,7 +1,7 @@
 """### Roll back
 
 Makes an earlier model version the champion again and serves it: alias and release together. Refuses a version that
-the gate rejected. Running it twice changes nothing more.
+the gate never let through. Without a version, each run goes one champion further back.
 
 *Runs* by hand. *Emits* `release`.
 """

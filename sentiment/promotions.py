@@ -58,6 +58,18 @@ class Promotions:
         self._storage.create(path, json.dumps(content).encode())
         return self._read(path)
 
+    def won(self, version: str) -> bool:
+        """Whether `version` was ever promoted for its own merit, whatever the gate says about it by now."""
+        return any(p.now == version and not p.rollback for p in map(self._read, self._storage.list(FOLDER)))
+
+    def taken_back(self, version: str) -> bool:
+        """Whether the champion was rolled back from `version`, and it has not become champion since."""
+        for path in reversed(self._storage.list(FOLDER)):
+            promotion = self._read(path)
+            if version in (promotion.now, promotion.was):
+                return promotion.rollback and promotion.was == version
+        return False
+
     def replaced_by(self, version: str) -> str | None:
         """Return the champion that `version` replaced when it was last promoted for its own merit."""
         for path in reversed(self._storage.list(FOLDER)):

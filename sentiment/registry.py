@@ -23,6 +23,8 @@ from sentiment.errors import (
     PromotionConflictError,
     SentimentError,
     ServiceError,
+    SettingsError,
+    storage_errors,
 )
 from sentiment.promotions import Promotion, Promotions
 from sentiment.serving.scorer import Scorer
@@ -103,8 +105,17 @@ class Registry:
 
     def candidate(self, run_id: str) -> Candidate:
         """Return the candidate that a run trained."""
-        with self._errors(f"read run {run_id}"):
-            run = self._client.get_run(run_id)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self._errors(f"read run {run_id}"):
+                run = self._client.get_run(run_id)
+        except ModelError as error:
+            if isinstance(error.__cause__, MlflowException):
+                raise ModelError(
+                    f"There is no run {run_id}.", fix="`sentiment status` lists the versions; a run is named in full."
+                ) from error
+            raise
         tags = run.data.tags
         if "sentiment.digest" not in tags:
             raise ModelError(f"Run {run_id} holds no sentiment model.", fix="Train one: `sentiment train`.")
@@ -183,7 +194,7 @@ class Registry:
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
             version = str(found[0].version) if found else str(self._create_version(candidate))
             self._client.set_model_version_tag(self._name, version, "decision", decision)
-            self._client.set_registered_model_alias(self._name, CHALLENGER, version)
+            self._set_alias(CHALLENGER, version)
         return self.version(version)
 
     def version(self, version: str) -> ModelVersion:
@@ -288,19 +299,40 @@ class Registry:
             if last.now != target.version:
                 raise _conflict(target.version, expected=expected, current=last.now)
         with self._errors(f"move the alias {CHAMPION}"):
-            self._client.set_registered_model_alias(self._name, CHAMPION, target.version)
+            self._set_alias(CHAMPION, target.version)
             if CHALLENGER in target.aliases:
                 self._client.delete_registered_model_alias(self._name, CHALLENGER)
             if last.previous:
-                self._client.set_registered_model_alias(self._name, PREVIOUS, last.previous)
+                self._set_alias(PREVIOUS, last.previous)
             else:
                 self._client.delete_registered_model_alias(self._name, PREVIOUS)
         return self.version(target.version)
+
+    def was_promoted(self, version: str) -> bool:
+        """Whether a version was champion once, by the gate."""
+        return self._promotions.won(version)
+
+    def taken_back(self, candidate: Candidate) -> str | None:
+        """Return the version of a candidate if the champion was rolled back from it, else None."""
+        with self._errors("find the version of a run"):
+            found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
+        return next((str(item.version) for item in found if self._promotions.taken_back(str(item.version))), None)
 
     def ended_in_rollback(self) -> bool:
         """Whether the champion got there by a rollback."""
         last = self._promotions.last()
         return last is not None and last.rollback
+
+    def _set_alias(self, alias: str, version: str) -> None:
+        """Move an alias, again if two callers made it at once: MLflow lets the second of them fail."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.set_registered_model_alias(self._name, alias, version)
+        except MlflowException as error:
+            if "registered_model_aliases" not in str(error):
+                raise
+            self._client.set_registered_model_alias(self._name, alias, version)
 
     def _current(self, last: Promotion | None) -> str | None:
         """Return the champion, counting a claimed promotion whose alias has not followed yet."""
@@ -419,14 +451,25 @@ def _connect(settings: Settings) -> MlflowClient:
         os.environ.setdefault(name, value)  # the only way to tell MLflow
     uri = settings.tracking_uri
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    for noisy in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        with storage_errors(uri):
+            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    for noisy, level in {
+        "alembic": logging.WARNING,
+        "mlflow.store.db.utils": logging.WARNING,
+        "urllib3.connectionpool": logging.ERROR,  # its retries; that they failed is an error of ours
+    }.items():
+        logging.getLogger(noisy).setLevel(level)
     import mlflow
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except mlflow.exceptions.MlflowException as error:
+        raise SettingsError(
+            f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.splitlines()[0]}",
+            fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
+        ) from error
 
 
 def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:

@@ -39,7 +39,7 @@ def rollback(settings: Settings, *, registry: Registry, to: str | None = None, r
     """
     champion = registry.champion()
     target = _target(settings, registry=registry, champion=champion, to=to)
-    if target.decision != Outcome.promote:
+    if target.decision != Outcome.promote and not registry.was_promoted(target.version):
         raise ModelError(
             f"Version {target.version} cannot be rolled back to: the gate said {target.decision or 'nothing'}.",
             fix="Choose a version that was promoted once; `sentiment status` lists them.",

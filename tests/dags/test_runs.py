@@ -15,6 +15,7 @@ from sentiment.deployment.release import status, stop
 from sentiment.registry import Registry
 from sentiment.reviews.sample import write_sample
 from sentiment.settings import Settings, load_settings
+from sentiment.training.promotion import judge
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -124,12 +125,19 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     assert run("sentiment_deploy")[0] == "success"
     assert httpx.get(f"{url}/model").json()["model_version"] == "2"
 
+    registry = Registry(platform)
+    strict = load_settings(gate={"alpha": 1e-9})
+    _, decision = judge(strict, registry=registry, challenger=registry.version("1"))
+    assert decision.outcome == "inconclusive", "what the gate says by now shall not bar the way back"
     state, _, said = run("sentiment_rollback", reason="on call says so")
     assert (state, said["rollback"]["model_version"]) == ("success", "1")
     assert Registry(platform).champion().version == "1"
     release = status(platform).release
     assert release is not None
     assert release.model_version == "1"
+    state, tasks, said = run("sentiment_retrain")
+    assert (state, tasks["train"]) == ("success", "skipped"), "what was rolled back from does not come back by itself"
+    assert "version 2 has learned from reviews@v2 and was rolled back from" in said["log"]
     state, _, said = run("sentiment_rollback")
     assert state == "failed", "there is nothing before the first champion"
     assert "Nothing to roll back to" in said["log"]
