@@ -17,6 +17,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 COUNTED = frozenset({"/predict", "/predict_batch", "/model"})
 PAGE_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 """Keeps the browser of who opens BentoML's page from reporting that to third parties."""
+FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 PROBE_HEADER = b"x-sentiment-probe"
 
 is_probe: ContextVar[bool] = ContextVar("is_probe", default=False)
@@ -52,8 +53,12 @@ class Edge:
 
         token = is_probe.set(PROBE_HEADER in headers)
         try:
+            kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
             body = await _body(headers, receive)
-            if body is None:
+            if kind.startswith(FORMS):
+                detail = "The body is a form. Send JSON, with the header Content-Type: application/json."
+                await problem(415, "Not JSON", detail)(scope, receive, watch)
+            elif body is None:
                 await _too_large()(scope, receive, watch)
             else:
                 await self.app(scope, _replay(body, receive), watch)

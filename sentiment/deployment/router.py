@@ -19,6 +19,7 @@ from yarl import URL
 MAX_BODY_BYTES = 16 * 1024 * 1024
 ATTEMPTS, FIRST_PAUSE_SECONDS = 6, 0.05  # 1.5 s in all
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 60.0
+BODY_SECONDS = 60.0
 IDLE_SECONDS = 30.0  # less than a Bento keeps a connection open, so that it is never the one to close it
 CONNECTIONS = 256
 HOP_BY_HOP = frozenset(
@@ -107,10 +108,15 @@ class Router:
         if not request.raw_path.startswith("/"):
             return problem(400, "Bad request", "The target of the request is not a path.")
         try:
-            body = await request.read()
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             limit = MAX_BODY_BYTES // 1024 // 1024
             return problem(413, "Request too large", f"The body is over {limit} MiB. Send less at a time.")
+        except TimeoutError:
+            return problem(408, "Body too slow", f"The body was not there after {BODY_SECONDS:.0f} s.")
+        except (web.RequestPayloadError, aiohttp.ClientPayloadError, ConnectionError):
+            return problem(400, "Bad request", "The body ends early, or is not what its Content-Encoding says.")
         error: Exception | None = None
         for attempt in range(ATTEMPTS):
             upstream = self._active

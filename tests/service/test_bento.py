@@ -149,6 +149,15 @@ def test_a_body_that_is_not_the_json_asked_for_is_refused(served: Served, body: 
     assert reply.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+)
+def test_a_form_is_refused_in_words(served: Served, kind: str) -> None:
+    reply = served.client.post("/predict", content=b'{"text": "fine"}', headers={"content-type": kind})
+    assert reply.status_code == 415
+    assert "application/json" in reply.json()["detail"]
+
+
 def test_a_huge_body_is_refused_and_the_service_goes_on(served: Served) -> None:
     def stream() -> Iterator[bytes]:
         for _ in range(20):

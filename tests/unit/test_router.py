@@ -149,6 +149,34 @@ def test_a_body_over_the_limit_is_refused_without_being_passed_on() -> None:
     run(story)
 
 
+def test_a_body_that_is_not_what_its_encoding_says_is_refused() -> None:
+    async def story() -> None:
+        async with routed() as (router, client), server(echo) as upstream:
+            router.switch(upstream)
+            junk, headers = b"\x1f\x8b\x08junk", {"Content-Encoding": "gzip"}
+            async with client.post("/predict", data=junk, headers=headers) as answer:
+                assert answer.status == 400
+                assert "Content-Encoding" in (await answer.json(content_type=None))["detail"]
+
+    run(story)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BODY_SECONDS", 0.2)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(5)
+
+    async def story() -> None:
+        async with routed() as (router, client), server(echo) as upstream:
+            router.switch(upstream)
+            async with client.post("/predict", data=trickle()) as answer:
+                assert answer.status == 408
+
+    run(story)
+
+
 def test_an_upstream_is_drained_when_its_last_request_is_answered() -> None:
     release = asyncio.Event()
 
