@@ -8,6 +8,7 @@ the command did its work, 10 when a drift check or the gate said no, and otherwi
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.console import Reporter
-from sentiment.errors import SentimentError, SettingsError
-from sentiment.settings import Settings, load_settings
+from sentiment.errors import SentimentError, SettingsError, storage_errors
+from sentiment.settings import Settings, load_settings, refuse_unknown_sections
 
 if TYPE_CHECKING:
     from sentiment.registry import Registry
+    from sentiment.reviews.ingest import IngestResult
     from sentiment.training.gate import Decision
 
 SAID_NO = 10
@@ -37,12 +39,22 @@ app = typer.Typer(
     "[bold]sentiment run --data reviews.csv[/bold].",
 )
 
+
+def _examples(*lines: str) -> str:
+    return "\n\n".join(["Examples:" if len(lines) > 1 else "Example:", *(f"$ {line}" for line in lines)])
+
+
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 Text = Annotated[str | None, typer.Option(help="Column that holds the text; found by its name if not given.")]
 Label = Annotated[str | None, typer.Option(help="Column that holds the label; found by its name if not given.")]
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "sentiment ingest reviews.csv june.jsonl.gz",
+        "sentiment ingest sales.xlsx --text comment --label stars --source shop",
+    )
+)
 def ingest(
     files: Annotated[list[Path] | None, typer.Argument(help="Files or label folders; the inbox if none.")] = None,
     text: Text = None,
@@ -59,11 +71,16 @@ def ingest(
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step("Taking in reviews") as notes:
         result = stage(settings, paths=files or (), text=text, label=label, source=source)
-        notes.append(f"{result.accepted:,} accepted")
+        notes.append(_taken_in(result))
     out.result(result.to_dict(), *_ingest_lines(result))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "sentiment drift --start 2026-06-01 --end 2026-06-08",
+        "sentiment drift --reference may.csv --current june.csv --fail-on-drift",
+    )
+)
 def drift(
     reference: Annotated[
         Path | None, typer.Option(help="File to compare with, instead of the champion's data.")
@@ -76,7 +93,10 @@ def drift(
     fail: Annotated[bool, typer.Option("--fail-on-drift", help="End with status 10 when drifted.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check the live traffic, or any two files, for drift; writes an HTML report."""
+    """Check the live traffic, or any two files, for drift; writes an HTML report.
+
+    The verdict is stable, watch, drifted or insufficient_data, each with its reasons.
+    """
     from sentiment.drift.files import compare_files
     from sentiment.drift.run import check_drift
 
@@ -104,14 +124,17 @@ def drift(
         raise typer.Exit(SAID_NO)
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment train", "sentiment train --snapshot reviews@v12"))
 def train(
     snapshot: Annotated[
         str | None, typer.Option(help="Snapshot, such as reviews@v12; the latest if not given.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a candidate on a snapshot and log it to MLflow. It replaces nothing: see `promote`."""
+    """Train a candidate on a snapshot and log it to MLflow. It replaces nothing: see `promote`.
+
+    The same snapshot and settings are trained once; asked again, the run there is is named.
+    """
     from sentiment.training.train import train as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
@@ -125,12 +148,15 @@ def train(
     )
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))
 def promote(
     model: Annotated[str | None, typer.Argument(help="Run id or version; the newest candidate if not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Let the gate judge a candidate and make it champion if it is provably no worse."""
+    """Let the gate judge a candidate and make it champion if it is provably no worse.
+
+    Both models answer the same held-out reviews. The decision and its reasons are kept; a no ends with status 10.
+    """
     from sentiment.training.promotion import judge
     from sentiment.training.promotion import promote as stage
 
@@ -146,7 +172,7 @@ def promote(
         raise typer.Exit(SAID_NO)
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment package", "sentiment package 3"))
 def package(
     version: Annotated[str | None, typer.Argument(help="Model version; the champion if not given.")] = None,
     as_json: Json = False,
@@ -161,7 +187,7 @@ def package(
     out.result(bento.to_dict(), f"Bento: {bento.tag}", f"Files: {bento.path}")
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3"))
 def deploy(
     version: Annotated[str | None, typer.Argument(help="Model version; the champion if not given.")] = None,
     as_json: Json = False,
@@ -177,13 +203,16 @@ def deploy(
     out.result(release.to_dict(), *_try_it(release.url))
 
 
-@app.command()
+@app.command(epilog=_examples('sentiment rollback --reason "angry about kettles"', "sentiment rollback --to 2"))
 def rollback(
     to: Annotated[str | None, typer.Option(help="Version to go back to; the champion before if not given.")] = None,
     reason: Annotated[str, typer.Option(help="Why; goes to the ledger.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Make an earlier version the champion again and serve it: alias and release together."""
+    """Make an earlier version the champion again and serve it: alias and release together.
+
+    Any version that was champion once can come back. Without --to, each call goes one champion further back.
+    """
     from sentiment.deployment.rollback import rollback as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
@@ -193,14 +222,22 @@ def rollback(
     out.result(release.to_dict(), f"Serving version {release.model_version} at {release.url}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "sentiment run --data reviews.csv", "sentiment run --data imdb.parquet --text review --label sentiment"
+    )
+)
 def run(
     data: Annotated[Path, typer.Option(help="File or label folder with labelled reviews.")],
     text: Text = None,
     label: Label = None,
     as_json: Json = False,
 ) -> None:
-    """From a file of yours to a served model: ingest, train, gate, register, promote, package, deploy."""
+    """From a file of yours to a served model: ingest, train, gate, register, promote, package, deploy.
+
+    The model keeps serving in the background; `sentiment down` stops it. If the gate says no, the champion goes on
+    serving and the status is 10.
+    """
     from sentiment.deployment.release import deploy as ship
     from sentiment.packaging import package as pack
     from sentiment.reviews.ingest import ingest as take_in
@@ -212,7 +249,7 @@ def run(
     registry = _registry(settings)
     with out.step(f"Taking in {data.name}") as notes:
         taken = take_in(settings, paths=[data], text=text, label=label)
-        notes.append(f"{taken.accepted:,} accepted, {sum(taken.refused.values()):,} refused, {taken.snapshot}")
+        notes.append(f"{_taken_in(taken)}, {taken.snapshot}")
     with out.step("Training") as notes:
         candidate = learn(settings, registry=registry)
         notes.append(f"accuracy {candidate.metrics['accuracy']:.1%} on {candidate.test_rows:,} held-out reviews")
@@ -238,7 +275,7 @@ def run(
     out.result(summary, *_try_it(release.url), "Stop serving: sentiment down")
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment status", "sentiment status --json | jq .champion.version"))
 def status(as_json: Json = False) -> None:
     """Tell what is: champion, release, data, last drift check, what happened last."""
     from sentiment.status import platform_status
@@ -252,9 +289,13 @@ def status(as_json: Json = False) -> None:
         out.result(found.to_dict())
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment up", "SENTIMENT_PLATFORM__AIRFLOW_PORT=9090 sentiment up"))
 def up() -> None:
-    """Start MLflow, Airflow and the API on this machine, until Ctrl-C."""
+    """Start MLflow, Airflow and the API on this machine, until Ctrl-C.
+
+    Ports that are taken are replaced by free ones. Drop files into the inbox under the storage root and trigger
+    the DAGs in Airflow; a version that was served before is served again.
+    """
     from sentiment.platform import running
 
     out, settings = Reporter(), load_settings()
@@ -267,9 +308,9 @@ def up() -> None:
         platform.wait()
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment down"))
 def down(as_json: Json = False) -> None:
-    """Stop what `up`, `deploy` or `run` left running on this storage root."""
+    """Stop what `up`, `demo`, `deploy` or `run` left running on this storage root. Data and models stay."""
     from sentiment.platform import stop
 
     out, settings = Reporter(as_json=as_json), load_settings()
@@ -278,11 +319,14 @@ def down(as_json: Json = False) -> None:
     out.result({"stopped": stopped}, "Stopped: " + (", ".join(stopped) or "nothing was running"))
 
 
-@app.command()
+@app.command(epilog=_examples("sentiment demo", "sentiment demo --once"))
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Stop everything after the summary.")] = False,
 ) -> None:
-    """Watch a model being trained, served, going stale, noticed, retrained, gated and redeployed."""
+    """Watch a model being trained, served, going stale, noticed, retrained, gated and redeployed.
+
+    Takes a few minutes; everything keeps running afterwards, until Ctrl-C. Data of yours is left alone.
+    """
     from sentiment.demo import run_demo
 
     run_demo(load_settings(), Reporter(), once=once)
@@ -295,7 +339,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     raise_on_termination()
     try:
-        app(args=list(arguments) if arguments is not None else None, prog_name="sentiment")
+        refuse_unknown_sections(os.environ)
+        try:
+            app(args=list(arguments) if arguments is not None else None, prog_name="sentiment")
+        except OSError as error:
+            if error.filename is None:  # not about a file: a defect
+                raise
+            with storage_errors(str(error.filename)):
+                raise
     except SentimentError as error:
         Reporter().error(error)
         sys.exit(error.exit_code)
@@ -320,8 +371,16 @@ def _challenger(registry: Registry, model: str | None) -> Any:
     return registry.version(model) if model.removeprefix("v").isdigit() else registry.candidate(model)
 
 
-def _ingest_lines(result: Any) -> list[str]:
+def _taken_in(result: IngestResult) -> str:
+    if result.skipped and not result.files:
+        return "nothing new, the same content was taken in before"
+    return f"{result.accepted:,} accepted, {sum(result.refused.values()):,} refused"
+
+
+def _ingest_lines(result: IngestResult) -> list[str]:
     lines = [f"Accepted {result.accepted:,} reviews from {result.files} files; now {result.snapshot or 'no snapshot'}."]
+    if result.skipped:
+        lines.append(f"Left out {result.skipped} files whose content was taken in before.")
     if result.duplicates:
         lines.append(f"Left out {result.duplicates:,} that were there already.")
     if result.refused:

@@ -5,8 +5,9 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 ``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -18,6 +19,9 @@ from pydantic_settings import (
 
 from sentiment.errors import SettingsError
 from sentiment.labels import LabelScheme
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 CONFIG_FILE = "sentiment.toml"
 
@@ -41,7 +45,15 @@ class StorageSettings(Section):
     @field_validator("root")
     @classmethod
     def _absolute(cls, root: str) -> str:
-        return root.rstrip("/") if "://" in root else str(Path(root).expanduser().resolve())
+        if "://" in root:
+            if not root.partition("://")[2].strip("/"):
+                raise ValueError(f"{root!r} names no bucket")
+            return root.rstrip("/")
+        if not root.strip():
+            raise ValueError("it is empty; leave it out to use ./var")
+        if wrong := sorted(set(root) & set("%?")):  # part of an address to Delta Lake and SQLite
+            raise ValueError(f"a folder with {' or '.join(wrong)} in its name cannot be used; choose another")
+        return str(Path(root).expanduser().resolve())
 
 
 class RegistrySettings(Section):
@@ -181,10 +193,35 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_said(e)}" for e in error.errors())
         raise SettingsError(
             f"Bad settings: {problems}.",
             fix=f"Correct them in {CONFIG_FILE} or in the SENTIMENT_... environment variables.",
         ) from error
     except ValueError as error:  # not TOML
         raise SettingsError(f"Cannot read {CONFIG_FILE}: {error}.", fix="Correct the file or remove it.") from error
+
+
+def refuse_unknown_sections(environment: Iterable[str]) -> None:
+    """Refuse names of environment variables that look like settings and are none.
+
+    Not part of `load_settings`: a released Bento is older than the settings around it.
+
+    Raises
+    ------
+    SettingsError
+        A variable ``SENTIMENT_<section>__<name>`` has a section that does not exist.
+    """
+    for name in environment:
+        section, separator, _ = name.removeprefix("SENTIMENT_").partition("__")
+        if name.startswith("SENTIMENT_") and separator and section.lower() not in Settings.model_fields:
+            raise SettingsError(
+                f"Bad settings: {name} is in the environment, but there is no section {section.lower()!r}.",
+                fix=f"Unset it, or use one of {', '.join(Settings.model_fields)}.",
+            )
+
+
+def _said(problem: "ErrorDetails") -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such setting"
+    return problem["msg"].removeprefix("Value error, ")

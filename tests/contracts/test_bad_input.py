@@ -162,6 +162,44 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, sentiment: Call
     assert "gate.margin" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SENTIMENT_GATE__MARGN", "0.1", "gate.margn: there is no such setting"),
+        ("SENTIMENT_GAET__MARGIN", "0.1", "no section 'gaet'"),
+        ("SENTIMENT_STORAGE__ROOT", "", "storage.root: it is empty"),
+        ("SENTIMENT_STORAGE__ROOT", "s3://", "names no bucket"),
+        ("SENTIMENT_STORAGE__ROOT", "what?", "a folder with ? in its name"),
+        ("SENTIMENT_REGISTRY__TRACKING_URI", "mlruns", "'mlruns' is no MLflow server"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(
+    name: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentiment: Callable[..., Said]
+) -> None:
+    monkeypatch.setenv(name, value)
+    status, message = sentiment("status")
+    assert status == 2
+    assert said in message
+    assert not (tmp_path / "s3:").exists()
+
+
+def test_a_root_that_may_only_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentiment: Callable[..., Said]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a disk needs root")
+    monkeypatch.setenv("SENTIMENT_STORAGE__ROOT", str(disk))
+    try:
+        for command in (["ingest"], ["train"], ["status"], ["deploy"], ["up"], ["down"]):
+            status, message = sentiment(*command)
+            assert status == 6, command
+            assert str(disk) in message
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_a_root_that_is_a_file_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentiment: Callable[..., Said]
 ) -> None:
