@@ -2,12 +2,14 @@
 
 Takes in what lies in the **inbox** (csv, tsv, jsonl, parquet, xlsx, txt; optionally .gz or .zst) and the
 **predictions** that the API has written since. Every row is checked against the data contract; refused rows go
-to the quarantine with a reason. The same file twice, or a retried task, adds nothing.
+to the quarantine with a reason. The same file twice, or a retried task, adds nothing. A file that cannot be read
+fails the run at its end; everything else is taken in and told to the DAGs that follow.
 
 *Runs* every hour, or by hand. *Emits* `reviews` when rows were added and `predictions` when answers were.
 """
 
 from airflow.sdk import AssetAlias, Param, dag, task
+from airflow.sdk.exceptions import AirflowFailException
 from sentiment_catalog import DAG, PREDICTIONS, REVIEWS, clear_failures
 
 INGESTED = AssetAlias("ingested")
@@ -41,23 +43,33 @@ def sentiment_ingest() -> None:
     def ingest(*, params=None, outlet_events=None):
         from pathlib import Path
 
+        from sentiment.errors import DataError
         from sentiment.reviews.ingest import ingest
         from sentiment.settings import load_settings
 
+        unread = None
         with clear_failures():
-            result = ingest(
-                load_settings(),
-                paths=[Path(file) for file in params["files"]],
-                text=params["text"] or None,
-                label=params["label"] or None,
-            )
+            try:
+                result = ingest(
+                    load_settings(),
+                    paths=[Path(file) for file in params["files"]],
+                    text=params["text"] or None,
+                    label=params["label"] or None,
+                )
+            except DataError as error:  # a task that fails emits nothing, so what was taken in would go unnoticed
+                result, unread = error.result, str(error)
         if result.accepted:
             outlet_events[INGESTED].add(REVIEWS, extra={"snapshot": result.snapshot, "rows": result.accepted})
         if result.predictions:
             outlet_events[INGESTED].add(PREDICTIONS, extra={"rows": result.predictions})
-        return result.to_dict()
+        return {**result.to_dict(), "unread": unread}
 
-    ingest()
+    @task
+    def name_unread(taken):
+        if taken["unread"]:
+            raise AirflowFailException(taken["unread"])
+
+    name_unread(ingest())
 
 
 sentiment_ingest()

@@ -93,9 +93,14 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     assert "There are no reviews to learn from" in said["log"]
 
     write_sample(root / "inbox" / "film.csv", "film", 1_500, seed=1)
-    state, _, said = run("sentiment_ingest")
-    assert state == "success"
+    bad = root / "inbox" / "empty.csv"
+    bad.touch()
+    state, tasks, said = run("sentiment_ingest")
+    assert (state, tasks["ingest"]) == ("failed", "success"), "a bad file must not keep the good ones from being told"
+    assert "empty.csv is empty" in said["log"]
     assert said["ingest"]["snapshot"] == "reviews@v1"
+    bad.unlink()
+    assert run("sentiment_ingest")[0] == "success"
 
     state, tasks, _ = run("sentiment_drift")
     assert (state, set(tasks.values())) == ("success", {"skipped"}), "before a champion there is nothing to check"
