@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -82,7 +83,7 @@ class Ledger:
             row = {
                 "time": datetime.now(UTC),
                 "event": event,
-                "actor": getpass.getuser(),
+                "actor": _actor(),
                 "model_version": model_version,
                 "snapshot": snapshot,
                 "reason": reason,
@@ -110,3 +111,10 @@ class Ledger:
             return DeltaTable(self._uri, storage_options=self._options or None)
         except TableNotFoundError:
             return None
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return f"uid {os.getuid()}"

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from sentiment.errors import ServiceError
 from sentiment.reviews.sample import generate
 
 BATCH = 4
@@ -52,10 +53,22 @@ class Traffic:
         self._domain, self._sent_in_domain = domain, 0
 
     def wait(self, texts: int, *, check: Callable[[], None], timeout_seconds: float = 120) -> None:
-        """Wait until so many more texts have been sent; `check` may raise meanwhile."""
+        """Wait until so many more texts have been sent; `check` may raise meanwhile.
+
+        Raises
+        ------
+        ServiceError
+            They were not, in time.
+        """
         target, deadline = self._sent_in_domain + texts, time.monotonic() + timeout_seconds
-        while self._sent_in_domain < target and time.monotonic() < deadline:
+        while (missing := target - self._sent_in_domain) > 0:
             check()
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"{missing} of {texts} texts were not sent in {timeout_seconds:.0f} s; {self.answered} requests "
+                    f"were answered, {self.failed} failed. {self.last_failure}".rstrip(),
+                    fix=f"See whether {self._url} answers.",
+                )
             time.sleep(0.1)
 
     def _run(self) -> None:
@@ -74,7 +87,7 @@ class Traffic:
             response.raise_for_status()
             complete = len(response.json()["predictions"]) == len(texts)
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            self.failed, self.last_failure = self.failed + 1, str(error)
+            self.failed, self.last_failure = self.failed + 1, f"{type(error).__name__}: {error}"
             return
         if complete:
             self.answered += 1
