@@ -56,7 +56,9 @@ Label = Annotated[str | None, typer.Option(help="Column that holds the label; fo
     )
 )
 def ingest(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files or label folders; the inbox if none.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(readable=False, help="Files or label folders; the inbox if none.")
+    ] = None,
     text: Text = None,
     label: Label = None,
     source: Annotated[str | None, typer.Option(help="Name of where the reviews come from.")] = None,
@@ -83,9 +85,11 @@ def ingest(
 )
 def drift(
     reference: Annotated[
-        Path | None, typer.Option(help="File to compare with, instead of the champion's data.")
+        Path | None, typer.Option(readable=False, help="File to compare with, instead of the champion's data.")
     ] = None,
-    current: Annotated[Path | None, typer.Option(help="File to check, instead of the live traffic.")] = None,
+    current: Annotated[
+        Path | None, typer.Option(readable=False, help="File to check, instead of the live traffic.")
+    ] = None,
     start: Annotated[datetime | None, typer.Option(help="Start of the window of live traffic (UTC).")] = None,
     end: Annotated[datetime | None, typer.Option(help="End of the window (UTC); now if not given.")] = None,
     text: Text = None,
@@ -228,7 +232,7 @@ def rollback(
     )
 )
 def run(
-    data: Annotated[Path, typer.Option(help="File or label folder with labelled reviews.")],
+    data: Annotated[Path, typer.Option(readable=False, help="File or label folder with labelled reviews.")],
     text: Text = None,
     label: Label = None,
     as_json: Json = False,

@@ -231,14 +231,14 @@ def _only_header(path: Path) -> str:
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Translate what the readers raise about a file into `SourceError`, once."""
-    if not path.exists():
-        raise SourceError(f"There is no file {path}.", fix="Check the path.")
-    if not path.is_file() and not path.is_dir():
-        raise SourceError(f"{path} is neither a file nor a folder.", fix="Save what it gives as a file first.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise SourceError(f"{path} is empty (0 bytes).", fix="Deliver the file again.")
     again = "Deliver the file again: it was cut off or damaged on its way."
     try:
+        if not path.exists():
+            raise SourceError(f"There is no file {path}.", fix="Check the path.")
+        if not path.is_file() and not path.is_dir():
+            raise SourceError(f"{path} is neither a file nor a folder.", fix="Save what it gives as a file first.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise SourceError(f"{path} is empty (0 bytes).", fix="Deliver the file again.")
         yield
     except SentimentError:
         raise

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,25 @@ def test_what_cannot_be_read_is_said_in_one_message(tmp_path: Path, case: str) -
     assert str(tmp_path) in caught.value.message
     assert caught.value.fix
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("closed", ["folder", "folder/a.csv"])
+def test_a_file_that_may_not_be_read_is_told_as_such(closed: str) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "folder", "a.csv")
+        path.parent.mkdir()
+        path.write_text("text,label\ngood,pos\n")
+        Path(place).chmod(0o755)
+        Path(place, closed).chmod(0)
+        user = os.geteuid()
+        try:
+            if user == 0:  # nothing is closed to root
+                os.seteuid(65534)
+            with pytest.raises(SourceError, match="may not be read"):
+                read(path)
+        finally:
+            os.seteuid(user)
+            Path(place, closed).chmod(0o755)
 
 
 def test_a_named_column_that_is_absent_is_told_with_those_found(tmp_path: Path) -> None:
