@@ -57,6 +57,8 @@ def sentiment_ingest() -> None:
                     label=params["label"] or None,
                 )
             except DataError as error:  # a task that fails emits nothing, so what was taken in would go unnoticed
+                if error.result is None:
+                    raise
                 result, unread = error.result, str(error)
         if result.accepted:
             outlet_events[INGESTED].add(REVIEWS, extra={"snapshot": result.snapshot, "rows": result.accepted})

@@ -20,7 +20,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SentimentError(Exception):
@@ -32,9 +32,15 @@ class SentimentError(Exception):
         What was wrong and where (file, row, setting).
     fix : str, optional
         What to do next.
+
+    Attributes
+    ----------
+    result : object
+        What was done all the same, where the stage got that far; None otherwise.
     """
 
     exit_code: ClassVar[int] = 1
+    result: Any = None
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(message)

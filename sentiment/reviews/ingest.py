@@ -216,5 +216,5 @@ def _combined(failures: Sequence[SentimentError], result: IngestResult) -> Senti
             fix="Correct or remove them and ingest again; all other files are ingested. "
             + " ".join(dict.fromkeys(failure.fix for failure in failures)),
         )
-    error.result = result  # type: ignore[attr-defined]
+    error.result = result
     return error
