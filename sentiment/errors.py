@@ -18,6 +18,7 @@
 """
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -111,6 +112,10 @@ class StorageError(SentimentError):
 STORAGE_LIBRARIES = frozenset({"obstore", "_obstore", "deltalake", "_internal", "builtins", "pyarrow"})
 
 
+NO_ROOM = ("No space left on device", "os error 28", "database or disk is full")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 @contextmanager
 def storage_errors(where: str) -> Iterator[None]:
     """Translate foreign I/O errors about `where` into `StorageError`, once, at the edge."""
@@ -121,10 +126,13 @@ def storage_errors(where: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_full(where) from error
-        raise StorageError(f"Storage failed at {where}: {error}.", fix="Check the path and its permissions.") from error
+        fix = "Check SENTIMENT_STORAGE__ROOT and the credentials for it."
+        if "s3://" not in where:
+            fix = "Check the path and its permissions."
+        raise StorageError(f"Storage failed at {where}: {_one_line(error)}.", fix=fix) from error
     except Exception as error:
         text = str(error)
-        if "No space left on device" in text or "os error 28" in text:
+        if any(sign in text for sign in NO_ROOM):
             raise disk_full(where) from error
         if type(error).__module__.split(".")[0] in STORAGE_LIBRARIES:
             raise StorageError(
@@ -132,6 +140,11 @@ def storage_errors(where: str) -> Iterator[None]:
                 fix="Check SENTIMENT_STORAGE__ROOT and the credentials for it.",
             ) from error
         raise
+
+
+def _one_line(error: Exception) -> str:
+    """Return what deltalake paints as a coloured tree in one plain line."""
+    return " ".join(_COLOUR.sub("", str(error)).replace("\u21b3", "").split()).rstrip(". ")
 
 
 def disk_full(where: str) -> StorageError:

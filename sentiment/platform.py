@@ -23,6 +23,7 @@ from sentiment.errors import ServiceError, storage_errors
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.supervisor import Service, stop_all, wait_healthy
+from sentiment.tracking import SQLITE, ensure_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -143,8 +144,7 @@ def stop(settings: Settings) -> list[str]:
 def _start(settings: Settings, addresses: Addresses, services: list[Service], announce: Announce) -> str:
     logs = settings.local_dir / "log"
     ours = _environment(settings, addresses)
-    (settings.local_dir / "mlflow").mkdir(parents=True, exist_ok=True)
-    for service in (_mlflow(settings, addresses, logs), _api(addresses, logs, ours)):
+    for service in (_api(addresses, logs, ours), _mlflow(settings, addresses, logs)):
         services.append(service)
         service.start()
     env, password = _airflow_environment(settings, addresses)
@@ -173,10 +173,12 @@ def _start(settings: Settings, addresses: Addresses, services: list[Service], an
 
 def _mlflow(settings: Settings, addresses: Addresses, logs: Path) -> Service:
     url = httpx.URL(addresses.mlflow)
+    database = f"{SQLITE}{settings.local_dir / 'mlflow' / 'mlflow.db'}"
+    ensure_database(database)
     artifacts = Storage(settings).uri("mlflow/artifacts")
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", url.host, "--port", str(url.port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{settings.local_dir / 'mlflow' / 'mlflow.db'}",
+        "--backend-store-uri", database,
         "--default-artifact-root", artifacts if "://" in artifacts else Path(artifacts).as_uri(),
         "--no-serve-artifacts",
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.errors import (
+    NO_ROOM,
     IntegrityError,
     ModelError,
     NoChampionError,
@@ -24,12 +25,14 @@ from sentiment.errors import (
     SentimentError,
     ServiceError,
     SettingsError,
+    disk_full,
     storage_errors,
 )
 from sentiment.promotions import Promotion, Promotions
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+from sentiment.tracking import ensure_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -427,6 +430,8 @@ class Registry:
         except SentimentError:
             raise
         except MlflowException as error:
+            if any(sign in str(error) for sign in NO_ROOM):
+                raise disk_full(self.address) from error
             if "Max retries" in str(error) or "API request to" in str(error):
                 raise self._unreachable(what, error) from error
             raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {self.address}") from error
@@ -450,9 +455,7 @@ def _connect(settings: Settings) -> MlflowClient:
     }.items():
         os.environ.setdefault(name, value)  # the only way to tell MLflow
     uri = settings.tracking_uri
-    if uri.startswith("sqlite:///"):
-        with storage_errors(uri):
-            Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    ensure_database(uri)
     for noisy, level in {
         "alembic": logging.WARNING,
         "mlflow.store.db.utils": logging.WARNING,
@@ -464,10 +467,11 @@ def _connect(settings: Settings) -> MlflowClient:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     try:
-        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        with storage_errors(uri):  # makes the database
+            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except mlflow.exceptions.MlflowException as error:
         raise SettingsError(
-            f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.splitlines()[0]}",
+            f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.partition('. ')[0]}.",
             fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
         ) from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.cli import main
+from sentiment.errors import StorageError, storage_errors
 from sentiment.reviews.sample import write_sample
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
@@ -239,3 +240,25 @@ def test_a_full_disk_is_told_and_the_same_command_succeeds_when_there_is_room(
     snapshot = latest_snapshot(Storage(load_settings()))
     assert snapshot is not None
     assert snapshot.rows == 3_000
+
+
+def test_a_disk_that_is_full_for_mlflow_is_told_and_leaves_no_half_database(
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, sentiment: Callable[..., Said]
+) -> None:
+    monkeypatch.setenv("SENTIMENT_STORAGE__ROOT", str(small_disk / "var"))
+    assert sentiment("ingest", write_sample(tmp_path / "film.csv", "film", 200, seed=1))[0] == 0
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        file.write(b"x" * 1_700_000)
+    status, message = sentiment("train")
+    assert status == 6, message
+    assert "disk is full" in message
+    assert not (small_disk / "var" / "mlflow" / "mlflow.db").exists()
+    assert not list((small_disk / "var" / "mlflow").iterdir()), "nothing half written"
+
+
+def test_a_store_that_does_not_answer_is_told_in_one_line() -> None:
+    with pytest.raises(StorageError) as caught, storage_errors("s3://bucket/tables"):
+        raise OSError("Kernel error\n\x1b[31m\u21b3\x1b[0m Connection refused\n")
+    assert caught.value.message == "Storage failed at s3://bucket/tables: Kernel error Connection refused."
+    assert "credentials" in caught.value.fix
