@@ -5,26 +5,24 @@ A file that cannot be read is left where it is and does not stop the others; the
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sentiment.errors import DataError, SentimentError, SourceError, storage_errors
+from sentiment.errors import DataError, SentimentError, SourceError
+from sentiment.reviews import inbox
 from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import ingest_predictions
+from sentiment.reviews.sources import fingerprint
 from sentiment.reviews.table import latest_snapshot
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
-INBOX = "inbox"
 PROCESSED = "processed"
 
 
@@ -44,6 +42,8 @@ class IngestResult:
         Rows sent to the quarantine, by reason.
     predictions : int
         Predictions moved from the landing zone.
+    waiting : int
+        Files left in the inbox because they are still being written.
     snapshot : str or None
         The newest snapshot, whether or not this ingestion made it.
     seconds : float
@@ -56,6 +56,7 @@ class IngestResult:
     duplicates: int
     refused: dict[str, int]
     predictions: int
+    waiting: int
     snapshot: str | None
     seconds: float
 
@@ -104,7 +105,9 @@ def ingest(
     predictions = 0
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
-        deliveries = _given(loader, paths) if paths else _inbox(loader, storage)
+        found = [] if paths else inbox.entries(storage)
+        ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
+        deliveries = _given(loader, paths) if paths else _inbox(loader, storage, ready)
         for load in deliveries:
             try:
                 batches.append(load())
@@ -112,7 +115,7 @@ def ingest(
                 failures.append(error)
         if not paths:
             predictions = ingest_predictions(settings)
-    result = _result(storage, batches, predictions, time.monotonic() - started)
+    result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=time.monotonic() - started)
     if failures:
         raise _combined(failures, result)
     return result
@@ -134,51 +137,22 @@ def _load_given(loader: BatchLoader, path: Path) -> Batch:
     return batch
 
 
-def _inbox(loader: BatchLoader, storage: Storage) -> Iterator[Callable[[], Batch]]:
-    entries = defaultdict(list)  # a folder with a subfolder a label is one delivery of many objects
-    for path in storage.list(INBOX):
-        entries[path.removeprefix(f"{INBOX}/").split("/", 1)[0]].append(path)
-    for name, objects in entries.items():
-        yield partial(_load_entry, loader, storage, name, objects)
+def _inbox(loader: BatchLoader, storage: Storage, ready: Sequence[inbox.Entry]) -> Iterator[Callable[[], Batch]]:
+    for entry in ready:
+        yield partial(_load_entry, loader, storage, entry)
 
 
-def _load_entry(loader: BatchLoader, storage: Storage, name: str, objects: Sequence[str]) -> Batch:
-    with _local(storage, name, objects) as path:
+def _load_entry(loader: BatchLoader, storage: Storage, entry: inbox.Entry) -> Batch:
+    with inbox.local(storage, entry) as path:
+        read = fingerprint(path)
         batch = loader.load(path)
-    _retire(storage, name, objects, f"{PROCESSED}/{batch.batch_id[:12]}-{name}")
+    inbox.retire(storage, entry, f"{PROCESSED}/{batch.batch_id[:12]}-{entry.name}", read=read)
     return batch
 
 
-@contextmanager
-def _local(storage: Storage, name: str, objects: Sequence[str]) -> Iterator[Path]:
-    """Give an inbox entry as a local file or folder, fetched if the storage is elsewhere."""
-    if storage.is_local:
-        yield Path(storage.uri(f"{INBOX}/{name}"))
-        return
-    with tempfile.TemporaryDirectory(prefix="sentiment-") as folder:
-        for path in objects:
-            copy = Path(folder, path.removeprefix(f"{INBOX}/"))
-            with storage_errors(str(copy)):
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(storage.read(path))
-        yield Path(folder, name)
-
-
-def _retire(storage: Storage, name: str, objects: Sequence[str], target: str) -> None:
-    """Move an inbox entry away; on this machine as one rename, folder or not."""
-    if not storage.is_local:
-        for path in objects:
-            storage.move(path, path.replace(f"{INBOX}/{name}", target, 1))
-        return
-    source, destination = Path(storage.uri(f"{INBOX}/{name}")), Path(storage.uri(target))
-    with storage_errors(str(source)):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        if destination.is_dir():  # the same content, moved before
-            shutil.rmtree(destination)
-        source.replace(destination)
-
-
-def _result(storage: Storage, batches: Sequence[Batch], predictions: int, seconds: float) -> IngestResult:
+def _result(
+    storage: Storage, batches: Sequence[Batch], predictions: int, *, waiting: int, seconds: float
+) -> IngestResult:
     refused: Counter[str] = Counter()
     for batch in batches:
         refused.update(batch.refused)
@@ -190,6 +164,7 @@ def _result(storage: Storage, batches: Sequence[Batch], predictions: int, second
         duplicates=sum(batch.duplicates for batch in batches),
         refused=dict(refused),
         predictions=predictions,
+        waiting=waiting,
         snapshot=str(snapshot) if snapshot else None,
         seconds=round(seconds, 3),
     )

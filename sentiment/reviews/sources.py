@@ -131,6 +131,32 @@ def digest(path: Path) -> str:
     return whole.hexdigest()
 
 
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Read a file that somebody may still be writing: what was read must be what there is at the end.
+
+    Raises
+    ------
+    SourceError
+        The file changed meanwhile.
+    """
+    before = fingerprint(path)
+    yield
+    if fingerprint(path) != before:
+        raise SourceError(
+            f"{path} changed while it was read; nothing of it was taken in.",
+            fix="Ingest again when it is complete; write to another name first, then rename.",
+        )
+
+
+def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return names, sizes and moments of change of a file, or of a folder's text files."""
+    with _readable(path):
+        files = sorted(path.glob("*/*.txt")) if path.is_dir() else [path]
+        found = ((file, file.stat()) for file in files)
+        return tuple((file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for file, stat in found)
+
+
 def source_name(path: Path) -> str:
     """Return the name of a file without its suffixes: the source of reviews that name none."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix.lower() in COMPRESSIONS else path.name)
@@ -156,8 +182,7 @@ def _stars(path: Path, columns: Columns, batch_rows: int) -> int:
         return 5
     rating = columns.rating
     batches = reader_of(path)(path, batch_rows, lambda _: [rating])
-    numbers = [rating_numbers(batch.loc[~batch["malformed"], 0]) for batch in batches]
-    return rating_scale(pd.concat(numbers))
+    return rating_scale(rating_numbers(batch.loc[~batch["malformed"], 0]) for batch in batches)
 
 
 def _usual(found: Sequence[str], names: Sequence[str]) -> str | None:
