@@ -327,6 +327,9 @@ def _ingest_lines(result: Any) -> list[str]:
     if result.refused:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.refused.items())
         lines.append(f"Quarantined {sum(result.refused.values()):,}: {reasons}.")
+    if result.redacted:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in result.redacted.items())
+        lines.append(f"Replaced personal data: {kinds}.")
     if result.predictions:
         lines.append(f"Took in {result.predictions:,} predictions.")
     return lines

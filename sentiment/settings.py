@@ -60,6 +60,7 @@ class DataSettings(Section):
     max_characters: int = Field(50_000, ge=100, description="Longer texts are quarantined as too_long.")
     test_share: Share = Field(0.2, description="Share of the reviews that is held out, by hash of the text.")
     batch_rows: int = Field(20_000, ge=100, description="Rows read at a time.")
+    redact: bool = Field(True, description="Replace personal data in texts before they are stored.")
     settle_seconds: float = Field(
         1.0, ge=0, le=3600, description="How long a file in a local inbox must be unchanged to count as complete."
     )

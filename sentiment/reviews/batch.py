@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
@@ -26,6 +27,7 @@ import pyarrow.dataset as pads
 from sentiment.errors import StorageError, storage_errors
 from sentiment.reviews.contract import Checked, apply_contract
 from sentiment.reviews.known import KnownReviews
+from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.sources import digest, read_batches, source_name, unchanged
 from sentiment.reviews.spool import Spool
 from sentiment.reviews.table import QUARANTINE_SCHEMA, REVIEWS_SCHEMA, OvertakenError, Quarantine, Reviews, split_of
@@ -47,6 +49,7 @@ class Batch:
     accepted: int
     duplicates: int
     refused: Mapping[str, int]
+    redacted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -58,6 +61,7 @@ class Reading:
     duplicates: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)
 
     def add(self, checked: Checked, *, test_share: float, **columns: object) -> None:
         """Add what the contract made of some rows; `columns` are the same for every row."""
@@ -139,7 +143,8 @@ class BatchLoader:
         )
         if not is_new:
             return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
-        return Batch(batch_id, True, reading.accepted.rows, reading.duplicates, dict(reading.reasons))
+        counts = (reading.accepted.rows, reading.duplicates, dict(reading.reasons), dict(reading.redacted))
+        return Batch(batch_id, True, *counts)
 
     @cached_property
     def _known(self) -> KnownReviews:
@@ -175,6 +180,14 @@ class BatchLoader:
             reading.refused.discard()
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _without_personal_data(self, rows: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+        for name in ("text", "label", "rating", "source"):
+            column, counts = redact_all(rows[name])
+            if counts:
+                rows = rows.assign(**{name: column})
+                reading.redacted.update(counts)
+        return rows
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Forget the known reviews when a file was not read to its end."""
@@ -189,6 +202,8 @@ class BatchLoader:
         columns = {"batch_id": batch_id, "ingested_at": moment, "quarantined_at": moment, "source_file": path.name}
         batches = read_batches(path, text=self._text, label=self._label, batch_rows=self._data.batch_rows)
         for rows in batches:
+            if self._data.redact:
+                rows = self._without_personal_data(rows, reading)
             named = rows["source"].where(rows["source"].notna(), source_name(path))
             checked = apply_contract(rows.assign(source=self._source or named), self._data, known=self._known.among)
             self._known.update(checked.accepted["review_id"].tolist(), checked.accepted["label"].tolist())

@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.errors import SourceError
+from sentiment.reviews.redaction import named_fields
 
 Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 Row = TypeVar("Row")
@@ -68,7 +69,7 @@ def _read_delimited(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.Data
         names = pick(header)
         places = [header.index(name) for name in names]
         for batch in _batches(rows, batch_rows, lambda row: sum(map(len, row[0]))):
-            yield _frame(names, (_delimited_row(row, len(header), places, n) for n, row in batch))
+            yield _frame(names, (_delimited_row(row, header, places, n) for n, row in batch))
 
 
 class _Lines:
@@ -108,12 +109,13 @@ def _csv_rows(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str], bool]]
             yield row, lines.ended  # the end came inside the row
 
 
-def _delimited_row(row: tuple[list[str], bool], width: int, places: list[int], number: int) -> list[Any]:
+def _delimited_row(row: tuple[list[str], bool], header: Sequence[str], places: list[int], number: int) -> list[Any]:
     fields, broken = row
+    width = len(header)
     while len(fields) > width and not fields[-1]:
         fields.pop()
     if broken or len(fields) != width:
-        return [" ".join(fields), *[None] * (len(places) - 1), number, True]
+        return [" ".join(named_fields(header, fields)), *[None] * (len(places) - 1), number, True]
     return [*(fields[place] for place in places), number, False]
 
 

@@ -17,7 +17,7 @@ from sentiment.errors import DataError, SentimentError, SourceError
 from sentiment.reviews import inbox
 from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.predictions import ingest_predictions
+from sentiment.reviews.predictions import Moved, move_predictions
 from sentiment.reviews.sources import fingerprint
 from sentiment.reviews.table import latest_snapshot
 from sentiment.settings import Settings
@@ -42,6 +42,8 @@ class IngestResult:
         Rows sent to the quarantine, by reason.
     predictions : int
         Predictions moved from the landing zone.
+    redacted : dict of str to int
+        Personal data replaced in reviews and predictions, by kind.
     waiting : int
         Files left in the inbox because they are still being written.
     snapshot : str or None
@@ -56,6 +58,7 @@ class IngestResult:
     duplicates: int
     refused: dict[str, int]
     predictions: int
+    redacted: dict[str, int]
     waiting: int
     snapshot: str | None
     seconds: float
@@ -102,7 +105,7 @@ def ingest(
     storage = Storage(settings)
     batches: list[Batch] = []
     failures: list[SentimentError] = []
-    predictions = 0
+    predictions = Moved()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
         found = [] if paths else inbox.entries(storage)
@@ -114,7 +117,7 @@ def ingest(
             except DataError as error:
                 failures.append(error)
         if not paths:
-            predictions = ingest_predictions(settings)
+            predictions = move_predictions(settings)
     result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=time.monotonic() - started)
     if failures:
         raise _combined(failures, result)
@@ -151,11 +154,13 @@ def _load_entry(loader: BatchLoader, storage: Storage, entry: inbox.Entry) -> Ba
 
 
 def _result(
-    storage: Storage, batches: Sequence[Batch], predictions: int, *, waiting: int, seconds: float
+    storage: Storage, batches: Sequence[Batch], predictions: Moved, *, waiting: int, seconds: float
 ) -> IngestResult:
     refused: Counter[str] = Counter()
+    redacted: Counter[str] = Counter(predictions.redacted)
     for batch in batches:
         refused.update(batch.refused)
+        redacted.update(batch.redacted)
     snapshot = latest_snapshot(storage)
     return IngestResult(
         files=sum(batch.is_new for batch in batches),
@@ -163,7 +168,8 @@ def _result(
         accepted=sum(batch.accepted for batch in batches),
         duplicates=sum(batch.duplicates for batch in batches),
         refused=dict(refused),
-        predictions=predictions,
+        predictions=predictions.rows,
+        redacted=dict(redacted),
         waiting=waiting,
         snapshot=str(snapshot) if snapshot else None,
         seconds=round(seconds, 3),
