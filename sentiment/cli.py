@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError
 from sentiment.settings import Settings, load_settings
@@ -36,6 +37,8 @@ app = typer.Typer(
     "Start with [bold]sentiment demo[/bold], or with your own file: "
     "[bold]sentiment run --data reviews.csv[/bold].",
 )
+
+app.add_typer(quarantine, name="quarantine")
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 Text = Annotated[str | None, typer.Option(help="Column that holds the text; found by its name if not given.")]

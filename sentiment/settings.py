@@ -66,6 +66,15 @@ class DataSettings(Section):
     )
 
 
+class BatchPolicy(Section):
+    """When a delivered file is held as a whole, for an operator to release or drop."""
+
+    max_refused_share: Share = Field(0.3, description="Share of the rows that the contract may refuse.")
+    max_label_share: Share = Field(0.98, description="Share of the new labels that may be the same.")
+    max_rows: int = Field(20_000_000, ge=1, description="Most rows of one file.")
+    min_rows: int = Field(100, ge=1, description="Shares of fewer rows are not judged.")
+
+
 class TrainingSettings(Section):
     """Features and classifier."""
 
@@ -139,6 +148,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     data: DataSettings = Field(default_factory=DataSettings)
+    batch: BatchPolicy = Field(default_factory=BatchPolicy)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)

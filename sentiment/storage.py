@@ -128,6 +128,11 @@ class Storage:
                 raise FileNotFoundError(self.uri(path)) from error
             raise
 
+    def upload(self, source: Path, path: str) -> None:
+        """Copy a local file to an object, a piece at a time, atomically."""
+        with storage_errors(self.uri(path)):
+            obstore.put(self._store, path, source)
+
     def read_json(self, path: str) -> Any:
         """Read an object as JSON; None if there is none."""
         try:

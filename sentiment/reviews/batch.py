@@ -26,7 +26,9 @@ import pyarrow.dataset as pads
 
 from sentiment.errors import StorageError, storage_errors
 from sentiment.reviews.contract import Checked, apply_contract
+from sentiment.reviews.held import HeldError, hold
 from sentiment.reviews.known import KnownReviews
+from sentiment.reviews.policy import BatchCounts, judge_batch
 from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.sources import digest, read_batches, source_name, unchanged
 from sentiment.reviews.spool import Spool
@@ -63,6 +65,11 @@ class Reading:
     labels: Counter[str] = field(default_factory=Counter)
     redacted: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def counts(self) -> BatchCounts:
+        """What the policy judges."""
+        return BatchCounts(self.accepted.rows, self.duplicates, dict(self.reasons), dict(self.labels))
+
     def add(self, checked: Checked, *, test_share: float, **columns: object) -> None:
         """Add what the contract made of some rows; `columns` are the same for every row."""
         ids = checked.accepted["review_id"]
@@ -97,7 +104,8 @@ class BatchLoader:
         label: str | None = None,
         source: str | None = None,
     ) -> None:
-        self._data = settings.data
+        self._storage = storage
+        self._data, self._policy = settings.data, settings.batch
         self._reviews = Reviews(storage)
         self._quarantine = Quarantine(storage)
         self._text, self._label, self._source = text, label, source
@@ -109,11 +117,18 @@ class BatchLoader:
         """Where the refused rows are."""
         return self._quarantine.uri
 
-    def load(self, path: Path) -> Batch:
-        """Load one file.
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The names that the caller gave."""
+        return {"text": self._text, "label": self._label, "source": self._source}
+
+    def load(self, path: Path, *, despite_policy: bool = False) -> Batch:
+        """Load one file; `despite_policy`, an operator has released it.
 
         Raises
         ------
+        HeldError
+            The file is beyond policy; nothing of it was written but the note about it.
         SourceError
             The file cannot be read to its end, or changed meanwhile; nothing of it was written.
         """
@@ -124,7 +139,7 @@ class BatchLoader:
                 return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
         for attempt in range(_ATTEMPTS):
             try:
-                return self._load(path, batch_id)
+                return self._load(path, batch_id, despite_policy=despite_policy)
             except OvertakenError as error:  # by another machine: compare with what it added
                 logger.info("ingest: %s is read again: %s (attempt %d)", path.name, error, attempt + 1)
                 self._forget()
@@ -133,8 +148,11 @@ class BatchLoader:
             fix="Run the same command again; nothing of it was written.",
         )
 
-    def _load(self, path: Path, batch_id: str) -> Batch:
+    def _load(self, path: Path, batch_id: str, *, despite_policy: bool) -> Batch:
         with self._reading(path, batch_id) as reading:
+            if not despite_policy and (reasons := judge_batch(reading.counts, self._policy)):
+                self._forget()
+                raise self._held(path, batch_id, reasons, reading.counts)
             self._append_refused(reading, batch_id)
             is_new = self._append_accepted(reading, batch_id)
         logger.info(
@@ -147,7 +165,7 @@ class BatchLoader:
         return Batch(batch_id, True, *counts)
 
     @cached_property
-    def _known(self) -> KnownReviews:
+    def known(self) -> KnownReviews:
         """The reviews in the table; a text may be there without and with its label."""
         known, self._version = KnownReviews(), 0
         table = self._reviews.open()
@@ -205,13 +223,19 @@ class BatchLoader:
             if self._data.redact:
                 rows = self._without_personal_data(rows, reading)
             named = rows["source"].where(rows["source"].notna(), source_name(path))
-            checked = apply_contract(rows.assign(source=self._source or named), self._data, known=self._known.among)
-            self._known.update(checked.accepted["review_id"].tolist(), checked.accepted["label"].tolist())
+            checked = apply_contract(rows.assign(source=self._source or named), self._data, known=self.known.among)
+            self.known.update(checked.accepted["review_id"].tolist(), checked.accepted["label"].tolist())
             reading.add(checked, test_share=self._data.test_share, **columns)
+
+    def _held(self, path: Path, batch_id: str, reasons: list[str], counts: BatchCounts) -> HeldError:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        note = hold(self._storage, batch_id, path.name, reasons=reasons, counts=counts, at=at, columns=self.columns)
+        logger.warning("ingest: %s is held: %s", path.name, "; ".join(reasons))
+        return note.error()
 
     def _forget(self) -> None:
         """Forget the known reviews: some were not written, or others were."""
-        self.__dict__.pop("_known", None)
+        self.__dict__.pop("known", None)
 
     def _append_accepted(self, reading: Reading, batch_id: str) -> bool:
         """Append the accepted rows; return False if another machine has done it meanwhile."""

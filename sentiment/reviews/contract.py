@@ -51,7 +51,8 @@ class Checked:
     accepted : DataFrame
         ``review_id``, ``text``, ``label`` (of the scheme, or None), ``source``, ``row_number``.
     refused : DataFrame
-        ``reason``, ``text``, ``label`` (as delivered), ``row_number``.
+        ``reason``, ``text``, ``label`` (label or rating as delivered), ``source``, ``row_number``; ``stars``, the
+        scale, where the label is a rating.
     duplicates : int
         Rows left out because the same text with the same label is there already.
     """
@@ -93,6 +94,8 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
                 "reason": reasons[refused.index],
                 "text": refused["text"],
                 "label": as_delivered,
+                "source": refused["source"],
+                "stars": refused["stars"].where(refused["label"].isna(), None) if "stars" in refused else None,
                 "row_number": refused["row_number"],
             }
         ).reset_index(drop=True),

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.errors import DataError, SentimentError, SourceError
-from sentiment.reviews import inbox
+from sentiment.reviews import held, inbox
 from sentiment.reviews.batch import Batch, BatchLoader
+from sentiment.reviews.held import HeldError
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import Moved, move_predictions
 from sentiment.reviews.sources import fingerprint
@@ -98,6 +99,8 @@ def ingest(
     ------
     SourceError
         Some files cannot be read. All others are ingested; ``error.result`` says what was.
+    HeldError
+        Some files are beyond policy (`sentiment.reviews.policy`) and held as a whole.
     DataError
         The contract refused every row of a given path.
     """
@@ -110,7 +113,7 @@ def ingest(
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
         found = [] if paths else inbox.entries(storage)
         ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
-        deliveries = _given(loader, paths) if paths else _inbox(loader, storage, ready)
+        deliveries = _given(loader, storage, paths) if paths else _inbox(loader, storage, ready)
         for load in deliveries:
             try:
                 batches.append(load())
@@ -124,13 +127,18 @@ def ingest(
     return result
 
 
-def _given(loader: BatchLoader, paths: Sequence[Path]) -> Iterator[Callable[[], Batch]]:
+def _given(loader: BatchLoader, storage: Storage, paths: Sequence[Path]) -> Iterator[Callable[[], Batch]]:
     for path in paths:
-        yield partial(_load_given, loader, Path(path))
+        yield partial(_load_given, loader, storage, Path(path))
 
 
-def _load_given(loader: BatchLoader, path: Path) -> Batch:
-    batch = loader.load(path)
+def _load_given(loader: BatchLoader, storage: Storage, path: Path) -> Batch:
+    try:
+        batch = loader.load(path)
+    except HeldError as error:
+        if error.held:
+            held.keep_copy(storage, error.held, path)
+        raise
     if batch.refused and not batch.accepted and not batch.duplicates:
         reasons = ", ".join(f"{reason} {count}" for reason, count in batch.refused.items())
         raise DataError(
@@ -148,7 +156,12 @@ def _inbox(loader: BatchLoader, storage: Storage, ready: Sequence[inbox.Entry]) 
 def _load_entry(loader: BatchLoader, storage: Storage, entry: inbox.Entry) -> Batch:
     with inbox.local(storage, entry) as path:
         read = fingerprint(path)
-        batch = loader.load(path)
+        try:
+            batch = loader.load(path)
+        except HeldError as error:
+            if error.held:
+                inbox.retire(storage, entry, held.place(error.held), read=read)
+            raise
     inbox.retire(storage, entry, f"{PROCESSED}/{batch.batch_id[:12]}-{entry.name}", read=read)
     return batch
 

@@ -42,6 +42,8 @@ QUARANTINE_SCHEMA = pa.schema(
         ("row_number", pa.int64()),
         ("text", pa.string()),
         ("label", pa.string()),
+        ("source", pa.string()),
+        ("stars", pa.int64()),
         ("batch_id", pa.string()),
         ("quarantined_at", TIMESTAMP),
     ]
@@ -159,6 +161,20 @@ class Table:
             f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
             fix="Run the same command again; nothing was written.",
         )
+
+    def delete(self, predicate: str) -> None:
+        """Remove the rows that match a predicate; nothing happens if there is no table yet."""
+        for attempt in range(_COMMIT_ATTEMPTS):
+            table = self.open()
+            if table is None:
+                return
+            with storage_errors(self.uri):
+                try:
+                    table.delete(predicate)
+                    return
+                except CommitFailedError:
+                    time.sleep(0.02 * (attempt + 1))
+        raise StorageError(f"{self.uri} is too busy to remove rows.", fix="Run the same command again.")
 
     def read_batches(
         self, *, columns: Sequence[str], where: pads.Expression | None = None, version: int | None = None

@@ -231,7 +231,7 @@ def test_an_id_that_another_writer_records_between_look_and_commit_is_not_writte
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = Quarantine(Storage(settings)), Quarantine(Storage(settings))
-    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "quarantined_at": MOMENT}
+    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "stars": 5, "quarantined_at": MOMENT}
     look = table_module._recorded
 
     def overtaken(*args: Any) -> set[str]:
