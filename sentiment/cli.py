@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
 from sentiment.settings import Settings, load_settings, refuse_unknown_sections
@@ -38,6 +39,8 @@ app = typer.Typer(
     "Start with [bold]sentiment demo[/bold], or with your own file: "
     "[bold]sentiment run --data reviews.csv[/bold].",
 )
+
+app.add_typer(quarantine, name="quarantine")
 
 
 def _examples(*lines: str) -> str:
@@ -390,6 +393,9 @@ def _ingest_lines(result: IngestResult) -> list[str]:
     if result.refused:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.refused.items())
         lines.append(f"Quarantined {sum(result.refused.values()):,}: {reasons}.")
+    if result.redacted:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in result.redacted.items())
+        lines.append(f"Replaced personal data: {kinds}.")
     if result.predictions:
         lines.append(f"Took in {result.predictions:,} predictions.")
     return lines

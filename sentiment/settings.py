@@ -72,6 +72,19 @@ class DataSettings(Section):
     max_characters: int = Field(50_000, ge=100, description="Longer texts are quarantined as too_long.")
     test_share: Share = Field(0.2, description="Share of the reviews that is held out, by hash of the text.")
     batch_rows: int = Field(20_000, ge=100, description="Rows read at a time.")
+    redact: bool = Field(True, description="Replace personal data in texts before they are stored.")
+    settle_seconds: float = Field(
+        1.0, ge=0, le=3600, description="How long a file in a local inbox must be unchanged to count as complete."
+    )
+
+
+class BatchPolicy(Section):
+    """When a delivered file is held as a whole, for an operator to release or drop."""
+
+    max_refused_share: Share = Field(0.3, description="Share of the rows that the contract may refuse.")
+    max_label_share: Share = Field(0.98, description="Share of the new labels that may be the same.")
+    max_rows: int = Field(20_000_000, ge=1, description="Most rows of one file.")
+    min_rows: int = Field(100, ge=1, description="Shares of fewer rows are not judged.")
 
 
 class TrainingSettings(Section):
@@ -147,6 +160,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     data: DataSettings = Field(default_factory=DataSettings)
+    batch: BatchPolicy = Field(default_factory=BatchPolicy)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)

@@ -110,6 +110,29 @@ class Storage:
                 raise FileNotFoundError(self.uri(path)) from error
             raise
 
+    def fetch(self, path: str, target: Path) -> None:
+        """Copy an object to a local file, a piece at a time.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with storage_errors(self.uri(path)), target.open("wb") as file:
+                for piece in obstore.get(self._store, path):
+                    file.write(piece)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(self.uri(path)) from error
+            raise
+
+    def upload(self, source: Path, path: str) -> None:
+        """Copy a local file to an object, a piece at a time, atomically."""
+        with storage_errors(self.uri(path)):
+            obstore.put(self._store, path, source)
+
     def read_json(self, path: str) -> Any:
         """Read an object as JSON; None if there is none."""
         try:

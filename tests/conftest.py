@@ -19,6 +19,12 @@ for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def complete_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that a test drops into an inbox need no time to settle."""
+    monkeypatch.setenv("SENTIMENT_DATA__SETTLE_SECONDS", "0")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of an empty platform in a folder of its own."""

@@ -1,30 +1,45 @@
-"""One delivered file into the tables, exactly once.
+"""One delivered file into the tables, exactly once, however large it is.
 
-A batch is known by the digest of its content. Its refused rows go to the quarantine first, its accepted rows
-to the reviews last: the batch counts as ingested when that commit is there. What is done already is left out,
-so that a load which was killed anywhere and is repeated ends as one clean load does.
+A batch is known by the digest of its content. The file is read to its end, a bounded number of rows at a time,
+into two spools on the local disk; only then are the tables touched. The refused rows go to the quarantine
+first, the accepted rows to the reviews last, in one commit each: the batch counts as ingested when that commit
+is there. What is done already is left out, so that a load which was killed anywhere and is repeated ends as one
+clean load does.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import ChainMap
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from sentiment.errors import StorageError, storage_errors
 from sentiment.reviews.contract import Checked, apply_contract
-from sentiment.reviews.sources import digest, read_batches, source_name
-from sentiment.reviews.table import Quarantine, Reviews, split_of
+from sentiment.reviews.held import HeldError, hold
+from sentiment.reviews.known import KnownReviews
+from sentiment.reviews.policy import BatchCounts, judge_batch
+from sentiment.reviews.redaction import redact_all
+from sentiment.reviews.sources import digest, read_batches, source_name, unchanged
+from sentiment.reviews.spool import Spool
+from sentiment.reviews.table import QUARANTINE_SCHEMA, REVIEWS_SCHEMA, OvertakenError, Quarantine, Reviews, split_of
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 logger = logging.getLogger(__name__)
+
+SPOOL = "spool"
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,33 @@ class Batch:
     accepted: int
     duplicates: int
     refused: Mapping[str, int]
+    redacted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Reading:
+    """A file that was read to its end: its rows in spools, and what there is to count."""
+
+    accepted: Spool
+    refused: Spool
+    duplicates: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    redacted: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def counts(self) -> BatchCounts:
+        """What the policy judges."""
+        return BatchCounts(self.accepted.rows, self.duplicates, dict(self.reasons), dict(self.labels))
+
+    def add(self, checked: Checked, *, test_share: float, **columns: object) -> None:
+        """Add what the contract made of some rows; `columns` are the same for every row."""
+        ids = checked.accepted["review_id"]
+        self.accepted.add(checked.accepted.assign(split=[split_of(i, test_share) for i in ids], **columns))
+        self.refused.add(checked.refused.assign(**columns))
+        self.duplicates += checked.duplicates
+        self.reasons.update(checked.refused["reason"].tolist())
+        self.labels.update(checked.accepted["label"].dropna().tolist())
 
 
 class BatchLoader:
@@ -62,83 +104,165 @@ class BatchLoader:
         label: str | None = None,
         source: str | None = None,
     ) -> None:
-        self._data = settings.data
+        self._storage = storage
+        self._data, self._policy = settings.data, settings.batch
         self._reviews = Reviews(storage)
         self._quarantine = Quarantine(storage)
         self._text, self._label, self._source = text, label, source
+        self._spool = settings.local_dir / SPOOL
+        self._version = 0  # of the table that the known reviews were read from
 
     @property
     def quarantine_uri(self) -> str:
         """Where the refused rows are."""
         return self._quarantine.uri
 
-    def load(self, path: Path) -> Batch:
-        """Load one file.
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The names that the caller gave."""
+        return {"text": self._text, "label": self._label, "source": self._source}
+
+    def load(self, path: Path, *, despite_policy: bool = False) -> Batch:
+        """Load one file; `despite_policy`, an operator has released it.
 
         Raises
         ------
+        HeldError
+            The file is beyond policy; nothing of it was written but the note about it.
         SourceError
-            The file cannot be read to its end; nothing of it was written.
+            The file cannot be read to its end, or changed meanwhile; nothing of it was written.
         """
-        batch_id = digest(path)
-        if self._reviews.recorded([batch_id]):
-            logger.info("ingest: %s skipped, the same content is batch %s", path.name, batch_id[:12])
-            return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
-        checked = self._check(path)
-        moment = datetime.now(UTC)
-        self._append_refused(checked.refused, batch_id, path.name, moment)
-        self._append_accepted(checked.accepted, batch_id, moment)
-        refused = {str(reason): int(n) for reason, n in checked.refused["reason"].value_counts().items()}
+        with unchanged(path):
+            batch_id = digest(path)
+            if self._reviews.recorded([batch_id]):
+                logger.info("ingest: %s skipped, the same content is batch %s", path.name, batch_id[:12])
+                return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._load(path, batch_id, despite_policy=despite_policy)
+            except OvertakenError as error:  # by another machine: compare with what it added
+                logger.info("ingest: %s is read again: %s (attempt %d)", path.name, error, attempt + 1)
+                self._forget()
+        raise StorageError(
+            f"{path} was not ingested: {_ATTEMPTS} attempts lost against other writers.",
+            fix="Run the same command again; nothing of it was written.",
+        )
+
+    def _load(self, path: Path, batch_id: str, *, despite_policy: bool) -> Batch:
+        with self._reading(path, batch_id) as reading:
+            if not despite_policy and (reasons := judge_batch(reading.counts, self._policy)):
+                self._forget()
+                raise self._held(path, batch_id, reasons, reading.counts)
+            self._append_refused(reading, batch_id)
+            is_new = self._append_accepted(reading, batch_id)
         logger.info(
             "ingest: %s accepted %d, duplicates %d, refused %s",
-            *(path.name, len(checked.accepted), checked.duplicates, refused or 0),
+            *(path.name, reading.accepted.rows, reading.duplicates, dict(reading.reasons) or 0),
         )
-        return Batch(batch_id, True, len(checked.accepted), checked.duplicates, refused)
+        if not is_new:
+            return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
+        counts = (reading.accepted.rows, reading.duplicates, dict(reading.reasons), dict(reading.redacted))
+        return Batch(batch_id, True, *counts)
 
     @cached_property
-    def _known(self) -> dict[str, str | None]:
-        """Labels of the reviews in the table, by id; a text may be there without and with its label."""
-        rows = self._reviews.read(columns=["review_id", "label"])
-        known: dict[str, str | None] = {}
-        for review_id, label in zip(rows["review_id"].to_pylist(), rows["label"].to_pylist(), strict=True):
-            if label is not None or review_id not in known:
-                known[review_id] = label
+    def known(self) -> KnownReviews:
+        """The reviews in the table; a text may be there without and with its label."""
+        known, self._version = KnownReviews(), 0
+        table = self._reviews.open()
+        self._version = 0 if table is None else table.version()
+        for rows in self._reviews.read_batches(
+            columns=["review_id", "label"], version=self._version if table else None
+        ):
+            known.update(rows["review_id"].to_pylist(), rows["label"].to_pylist())
         return known
 
-    def _check(self, path: Path) -> Checked:
-        """Read a whole file through the contract."""
-        known: ChainMap[str, str | None] = ChainMap({}, self._known)
-        parts = []
+    @contextmanager
+    def _reading(self, path: Path, batch_id: str) -> Iterator[Reading]:
+        """Read a whole file through the contract into spools, which are removed at the end."""
+        folder = self._spool / batch_id[:12]
+        with storage_errors(str(folder)):
+            shutil.rmtree(self._spool, ignore_errors=True)  # of a load that was killed
+            folder.mkdir(parents=True)
+        reading = Reading(
+            accepted=Spool(folder / "accepted.arrows", REVIEWS_SCHEMA),
+            refused=Spool(folder / "refused.arrows", QUARANTINE_SCHEMA),
+        )
+        try:
+            with self._all_or_nothing(), unchanged(path):
+                self._read(path, batch_id, reading)
+                reading.accepted.close()
+                reading.refused.close()
+            yield reading
+        finally:
+            reading.accepted.discard()
+            reading.refused.discard()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _without_personal_data(self, rows: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+        for name in ("text", "label", "rating", "source"):
+            column, counts = redact_all(rows[name])
+            if counts:
+                rows = rows.assign(**{name: column})
+                reading.redacted.update(counts)
+        return rows
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Forget the known reviews when a file was not read to its end."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _read(self, path: Path, batch_id: str, reading: Reading) -> None:
+        moment = datetime.now(UTC)
+        columns = {"batch_id": batch_id, "ingested_at": moment, "quarantined_at": moment, "source_file": path.name}
         batches = read_batches(path, text=self._text, label=self._label, batch_rows=self._data.batch_rows)
         for rows in batches:
+            if self._data.redact:
+                rows = self._without_personal_data(rows, reading)
             named = rows["source"].where(rows["source"].notna(), source_name(path))
-            checked = apply_contract(rows.assign(source=self._source or named), self._data, known=known)
-            known.update(zip(checked.accepted["review_id"], checked.accepted["label"], strict=True))
-            parts.append(checked)
-        self._known.update(known.maps[0])  # only now: the file was readable to its end
-        return Checked(
-            accepted=pd.concat([part.accepted for part in parts], ignore_index=True),
-            refused=pd.concat([part.refused for part in parts], ignore_index=True),
-            duplicates=sum(part.duplicates for part in parts),
-        )
+            checked = apply_contract(rows.assign(source=self._source or named), self._data, known=self.known.among)
+            self.known.update(checked.accepted["review_id"].tolist(), checked.accepted["label"].tolist())
+            reading.add(checked, test_share=self._data.test_share, **columns)
 
-    def _append_accepted(self, accepted: pd.DataFrame, batch_id: str, moment: datetime) -> None:
-        if accepted.empty:
-            return
-        share = self._data.test_share
-        rows = accepted.assign(
-            split=[split_of(review_id, share) for review_id in accepted["review_id"]],
-            ingested_at=moment,
-            batch_id=batch_id,
-        )
-        self._reviews.append(rows, ids=[batch_id])
+    def _held(self, path: Path, batch_id: str, reasons: list[str], counts: BatchCounts) -> HeldError:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        note = hold(self._storage, batch_id, path.name, reasons=reasons, counts=counts, at=at, columns=self.columns)
+        logger.warning("ingest: %s is held: %s", path.name, "; ".join(reasons))
+        return note.error()
 
-    def _append_refused(self, refused: pd.DataFrame, batch_id: str, name: str, moment: datetime) -> None:
+    def _forget(self) -> None:
+        """Forget the known reviews: some were not written, or others were."""
+        self.__dict__.pop("known", None)
+
+    def _append_accepted(self, reading: Reading, batch_id: str) -> bool:
+        """Append the accepted rows; return False if another machine has done it meanwhile."""
+        accepted = reading.accepted
+        if not accepted.rows:
+            return True
+        written = self._reviews.append_batches(
+            accepted.batches,
+            ids=[batch_id],
+            nbytes=accepted.nbytes,
+            expected=self._version,
+        )
+        if written is None:
+            self._forget()
+            return False
+        self._version = written
+        return True
+
+    def _append_refused(self, reading: Reading, batch_id: str) -> None:
         """Append those refused rows of a batch that are not there yet from an earlier attempt."""
+        refused = reading.refused
         before = self._quarantine.read(columns=["row_number"], where=pads.field("batch_id") == batch_id)
-        numbers = before["row_number"].to_pylist()
-        missing = refused[~refused["row_number"].isin(numbers)]
-        if missing.empty:
-            return
-        rows = missing.assign(source_file=name, batch_id=batch_id, quarantined_at=moment)
-        self._quarantine.append(rows, ids=[f"{batch_id}/{len(numbers)}"])
+        numbers = before["row_number"].combine_chunks()
+
+        def missing() -> Iterator[pa.RecordBatch]:
+            for rows in refused.batches():
+                yield rows.filter(pc.invert(pc.is_in(rows["row_number"], value_set=numbers)))
+
+        if any(rows.num_rows for rows in missing()):
+            self._quarantine.append_batches(missing, ids=[f"{batch_id}/{len(numbers)}"], nbytes=refused.nbytes)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
@@ -33,6 +33,9 @@ REASONS = (
 )
 """Why a row is refused, most telling first: a row that breaks several rules is counted under one."""
 
+Known: TypeAlias = Mapping[str, str | None] | Callable[[Sequence[str]], Mapping[str, str | None]]
+"""Labels of the reviews that exist, by id; or what gives those of some ids."""
+
 _NO_PLACE = "a rating with no place in the scheme"
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _NUMBER = r"^\s*(-?\d+(?:[.,]\d+)?)"
@@ -48,7 +51,8 @@ class Checked:
     accepted : DataFrame
         ``review_id``, ``text``, ``label`` (of the scheme, or None), ``source``, ``row_number``.
     refused : DataFrame
-        ``reason``, ``text``, ``label`` (as delivered), ``row_number``.
+        ``reason``, ``text``, ``label`` (label or rating as delivered), ``source``, ``row_number``; ``stars``, the
+        scale, where the label is a rating.
     duplicates : int
         Rows left out because the same text with the same label is there already.
     """
@@ -58,9 +62,7 @@ class Checked:
     duplicates: int
 
 
-def apply_contract(
-    frame: pd.DataFrame, data: DataSettings, *, known: Mapping[str, str | None] | None = None
-) -> Checked:
+def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | None = None) -> Checked:
     """Check rows as `sentiment.reviews.sources.read_batches` delivers them.
 
     Parameters
@@ -70,15 +72,16 @@ def apply_contract(
         otherwise taken from these rows) and ``malformed``.
     data : DataSettings
         Label scheme and longest text.
-    known : mapping, optional
-        Labels of the reviews that exist, by review id.
+    known : mapping or callable, optional
+        Labels of the reviews that exist, by review id; or what returns those of the ids it is given.
     """
     delivered = frame.reset_index(drop=True)
     rows = _prepared(delivered, data)
     reasons = _broken_rules(rows, data)
     kept = rows[reasons.isna()].copy()
     kept["review_id"] = [_hash(normal) for normal in kept["normal"]]
-    verdicts = pd.Series(_compare(kept, known or {}), index=kept.index, dtype=object)
+    before = known(kept["review_id"].tolist()) if callable(known) else known or {}
+    verdicts = pd.Series(_compare(kept, before), index=kept.index, dtype=object)
     reasons[verdicts.index[verdicts == "conflicting_label"]] = "conflicting_label"
     refused = delivered[reasons.notna()]
     as_delivered = refused["label"].where(refused["label"].notna(), refused["rating"])
@@ -91,6 +94,8 @@ def apply_contract(
                 "reason": reasons[refused.index],
                 "text": refused["text"],
                 "label": as_delivered,
+                "source": refused["source"],
+                "stars": refused["stars"].where(refused["label"].isna(), None) if "stars" in refused else None,
                 "row_number": refused["row_number"],
             }
         ).reset_index(drop=True),
@@ -119,13 +124,16 @@ def rating_numbers(ratings: pd.Series) -> pd.Series:
     return pd.to_numeric(found, errors="coerce")
 
 
-def rating_scale(numbers: pd.Series) -> int:
-    """Return 10 if at least 1% of the ratings from 1 to 10 are above 5, else 5.
+def rating_scale(parts: Iterable[pd.Series]) -> int:
+    """Return 10 if at least 1% of the ratings from 1 to 10, which may come in parts, are above 5, else 5.
 
     One mistyped 6 does not turn a five-star file into a ten-star one.
     """
-    usable = numbers[(numbers >= 1) & (numbers <= 10)]
-    return 10 if len(usable) and float((usable > 5).mean()) >= _TEN_STAR_SHARE else 5
+    usable = above = 0
+    for numbers in parts:
+        usable += int(((numbers >= 1) & (numbers <= 10)).sum())
+        above += int(((numbers > 5) & (numbers <= 10)).sum())
+    return 10 if usable and above / usable >= _TEN_STAR_SHARE else 5
 
 
 @lru_cache(maxsize=8)
@@ -201,7 +209,7 @@ def _labels(delivered: pd.DataFrame, scheme: LabelScheme) -> pd.Series:
     if unnamed.any():
         ratings = delivered.loc[unnamed, "rating"]
         numbers = rating_numbers(ratings)
-        stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale(numbers)
+        stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale([numbers])
         meant = [_label_of_stars(raw, number, scheme, stars) for raw, number in zip(ratings, numbers, strict=True)]
         labels[unnamed] = meant
     return labels.where(labels.notna(), None)

@@ -18,19 +18,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.errors import SourceError
+from sentiment.reviews.redaction import named_fields
 
 Pick: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+Row = TypeVar("Row")
 Reader: TypeAlias = Callable[[Path, int, Pick], Iterator[pd.DataFrame]]
 
 COMPRESSIONS = (".gz", ".zst")
 _PEEK = 65_536
+_BATCH_CHARACTERS = 16_000_000  # a batch of very long texts has fewer rows
 _BINARY_FIX = "Check that the file is what its name says."
 
 
@@ -65,9 +68,8 @@ def _read_delimited(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.Data
         header = [name.strip() for name in next(rows, ([], False))[0]]
         names = pick(header)
         places = [header.index(name) for name in names]
-        numbered = enumerate(rows, start=1)
-        while batch := list(islice(numbered, batch_rows)):
-            yield _frame(names, (_delimited_row(row, len(header), places, n) for n, row in batch))
+        for batch in _batches(rows, batch_rows, lambda row: sum(map(len, row[0]))):
+            yield _frame(names, (_delimited_row(row, header, places, n) for n, row in batch))
 
 
 class _Lines:
@@ -107,12 +109,13 @@ def _csv_rows(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str], bool]]
             yield row, lines.ended  # the end came inside the row
 
 
-def _delimited_row(row: tuple[list[str], bool], width: int, places: list[int], number: int) -> list[Any]:
+def _delimited_row(row: tuple[list[str], bool], header: Sequence[str], places: list[int], number: int) -> list[Any]:
     fields, broken = row
+    width = len(header)
     while len(fields) > width and not fields[-1]:
         fields.pop()
     if broken or len(fields) != width:
-        return [" ".join(fields), *[None] * (len(places) - 1), number, True]
+        return [" ".join(named_fields(header, fields)), *[None] * (len(places) - 1), number, True]
     return [*(fields[place] for place in places), number, False]
 
 
@@ -124,9 +127,9 @@ def _delimiter(path: Path, header: str) -> str:
 
 def _read_json_lines(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
     with _text(path) as file:
-        records = enumerate((_record(line) for line in file if line.strip()), start=1)
+        records = (_record(line) for line in file if line.strip())
         names: Sequence[str] | None = None
-        while batch := list(islice(records, batch_rows)):
+        for batch in _batches(records, batch_rows, lambda record: len(record[1])):
             if names is None:
                 found = list(dict.fromkeys(key for _, record in batch if record[0] for key in record[0]))
                 if not found:
@@ -196,9 +199,9 @@ def _read_workbook(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataF
 
 
 def _read_folder(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
-    files = enumerate(sorted(path.glob("*/*.txt")), start=1)
+    files = sorted(path.glob("*/*.txt"))
     names = pick(["text", "label"])
-    while batch := list(islice(files, batch_rows)):
+    for batch in _batches(files, batch_rows, lambda file: file.stat().st_size):
         rows = (
             {
                 "text": file.read_bytes().removeprefix(b"\xef\xbb\xbf").decode(errors="replace"),
@@ -208,6 +211,20 @@ def _read_folder(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFra
             for number, file in batch
         )
         yield _frame(names, ([*(row[name] for name in names), row["number"], False] for row in rows))
+
+
+def _batches(rows: Iterable[Row], batch_rows: int, size: Callable[[Row], int]) -> Iterator[list[tuple[int, Row]]]:
+    """Yield numbered rows in lists that are bounded in rows and in characters."""
+    batch: list[tuple[int, Row]] = []
+    room = _BATCH_CHARACTERS
+    for numbered in enumerate(rows, start=1):
+        batch.append(numbered)
+        room -= size(numbered[1])
+        if len(batch) >= batch_rows or room <= 0:
+            yield batch
+            batch, room = [], _BATCH_CHARACTERS
+    if batch:
+        yield batch
 
 
 @contextmanager

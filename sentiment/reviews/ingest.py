@@ -5,26 +5,25 @@ A file that cannot be read is left where it is and does not stop the others; the
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sentiment.errors import DataError, SentimentError, SourceError, storage_errors
+from sentiment.errors import DataError, SentimentError, SourceError
+from sentiment.reviews import held, inbox
 from sentiment.reviews.batch import Batch, BatchLoader
+from sentiment.reviews.held import HeldError
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.predictions import ingest_predictions
+from sentiment.reviews.predictions import Moved, move_predictions
+from sentiment.reviews.sources import fingerprint
 from sentiment.reviews.table import latest_snapshot
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
-INBOX = "inbox"
 PROCESSED = "processed"
 
 
@@ -44,6 +43,10 @@ class IngestResult:
         Rows sent to the quarantine, by reason.
     predictions : int
         Predictions moved from the landing zone.
+    redacted : dict of str to int
+        Personal data replaced in reviews and predictions, by kind.
+    waiting : int
+        Files left in the inbox because they are still being written.
     snapshot : str or None
         The newest snapshot, whether or not this ingestion made it.
     seconds : float
@@ -56,6 +59,8 @@ class IngestResult:
     duplicates: int
     refused: dict[str, int]
     predictions: int
+    redacted: dict[str, int]
+    waiting: int
     snapshot: str | None
     seconds: float
 
@@ -94,6 +99,8 @@ def ingest(
     ------
     SourceError
         Some files cannot be read. All others are ingested; ``error.result`` says what was.
+    HeldError
+        Some files are beyond policy (`sentiment.reviews.policy`) and held as a whole.
     DataError
         The contract refused every row of a given path.
     """
@@ -101,30 +108,37 @@ def ingest(
     storage = Storage(settings)
     batches: list[Batch] = []
     failures: list[SentimentError] = []
-    predictions = 0
+    predictions = Moved()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
-        deliveries = _given(loader, paths) if paths else _inbox(loader, storage)
+        found = [] if paths else inbox.entries(storage)
+        ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
+        deliveries = _given(loader, storage, paths) if paths else _inbox(loader, storage, ready)
         for load in deliveries:
             try:
                 batches.append(load())
             except DataError as error:
                 failures.append(error)
         if not paths:
-            predictions = ingest_predictions(settings)
-    result = _result(storage, batches, predictions, time.monotonic() - started)
+            predictions = move_predictions(settings)
+    result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=time.monotonic() - started)
     if failures:
         raise _combined(failures, result)
     return result
 
 
-def _given(loader: BatchLoader, paths: Sequence[Path]) -> Iterator[Callable[[], Batch]]:
+def _given(loader: BatchLoader, storage: Storage, paths: Sequence[Path]) -> Iterator[Callable[[], Batch]]:
     for path in paths:
-        yield partial(_load_given, loader, Path(path))
+        yield partial(_load_given, loader, storage, Path(path))
 
 
-def _load_given(loader: BatchLoader, path: Path) -> Batch:
-    batch = loader.load(path)
+def _load_given(loader: BatchLoader, storage: Storage, path: Path) -> Batch:
+    try:
+        batch = loader.load(path)
+    except HeldError as error:
+        if error.held:
+            held.keep_copy(storage, error.held, path)
+        raise
     if batch.refused and not batch.accepted and not batch.duplicates:
         reasons = ", ".join(f"{reason} {count}" for reason, count in batch.refused.items())
         raise DataError(
@@ -146,54 +160,32 @@ def _cure(refused: Mapping[str, int]) -> str:
             return "check the columns (--text, --label) and the label scheme (data.scheme)"
 
 
-def _inbox(loader: BatchLoader, storage: Storage) -> Iterator[Callable[[], Batch]]:
-    entries = defaultdict(list)  # a folder with a subfolder a label is one delivery of many objects
-    for path in storage.list(INBOX):
-        entries[path.removeprefix(f"{INBOX}/").split("/", 1)[0]].append(path)
-    for name, objects in entries.items():
-        yield partial(_load_entry, loader, storage, name, objects)
+def _inbox(loader: BatchLoader, storage: Storage, ready: Sequence[inbox.Entry]) -> Iterator[Callable[[], Batch]]:
+    for entry in ready:
+        yield partial(_load_entry, loader, storage, entry)
 
 
-def _load_entry(loader: BatchLoader, storage: Storage, name: str, objects: Sequence[str]) -> Batch:
-    with _local(storage, name, objects) as path:
-        batch = loader.load(path)
-    _retire(storage, name, objects, f"{PROCESSED}/{batch.batch_id[:12]}-{name}")
+def _load_entry(loader: BatchLoader, storage: Storage, entry: inbox.Entry) -> Batch:
+    with inbox.local(storage, entry) as path:
+        read = fingerprint(path)
+        try:
+            batch = loader.load(path)
+        except HeldError as error:
+            if error.held:
+                inbox.retire(storage, entry, held.place(error.held), read=read)
+            raise
+    inbox.retire(storage, entry, f"{PROCESSED}/{batch.batch_id[:12]}-{entry.name}", read=read)
     return batch
 
 
-@contextmanager
-def _local(storage: Storage, name: str, objects: Sequence[str]) -> Iterator[Path]:
-    """Give an inbox entry as a local file or folder, fetched if the storage is elsewhere."""
-    if storage.is_local:
-        yield Path(storage.uri(f"{INBOX}/{name}"))
-        return
-    with tempfile.TemporaryDirectory(prefix="sentiment-") as folder:
-        for path in objects:
-            copy = Path(folder, path.removeprefix(f"{INBOX}/"))
-            with storage_errors(str(copy)):
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                copy.write_bytes(storage.read(path))
-        yield Path(folder, name)
-
-
-def _retire(storage: Storage, name: str, objects: Sequence[str], target: str) -> None:
-    """Move an inbox entry away; on this machine as one rename, folder or not."""
-    if not storage.is_local:
-        for path in objects:
-            storage.move(path, path.replace(f"{INBOX}/{name}", target, 1))
-        return
-    source, destination = Path(storage.uri(f"{INBOX}/{name}")), Path(storage.uri(target))
-    with storage_errors(str(source)):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        if destination.is_dir():  # the same content, moved before
-            shutil.rmtree(destination)
-        source.replace(destination)
-
-
-def _result(storage: Storage, batches: Sequence[Batch], predictions: int, seconds: float) -> IngestResult:
+def _result(
+    storage: Storage, batches: Sequence[Batch], predictions: Moved, *, waiting: int, seconds: float
+) -> IngestResult:
     refused: Counter[str] = Counter()
+    redacted: Counter[str] = Counter(predictions.redacted)
     for batch in batches:
         refused.update(batch.refused)
+        redacted.update(batch.redacted)
     snapshot = latest_snapshot(storage)
     return IngestResult(
         files=sum(batch.is_new for batch in batches),
@@ -201,7 +193,9 @@ def _result(storage: Storage, batches: Sequence[Batch], predictions: int, second
         accepted=sum(batch.accepted for batch in batches),
         duplicates=sum(batch.duplicates for batch in batches),
         refused=dict(refused),
-        predictions=predictions,
+        predictions=predictions.rows,
+        redacted=dict(redacted),
+        waiting=waiting,
         snapshot=str(snapshot) if snapshot else None,
         seconds=round(seconds, 3),
     )

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from sentiment.errors import DataError
+from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.table import TIMESTAMP, Table
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -47,17 +51,32 @@ class Predictions(Table):
         super().__init__(storage, "predictions", PREDICTIONS_SCHEMA)
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What moving predictions did: rows added, and personal data replaced, by kind."""
+
+    rows: int = 0
+    redacted: Mapping[str, int] = field(default_factory=dict)
+
+
 def ingest_predictions(settings: Settings) -> int:
     """Move the landing zone into the predictions table and return how many predictions that added."""
+    return move_predictions(settings).rows
+
+
+def move_predictions(settings: Settings) -> Moved:
+    """Move the landing zone into the predictions table; texts are redacted if ``data.redact`` says so."""
     storage = Storage(settings)
     table = Predictions(storage)
     waiting = [path for path in storage.list(LANDING) if path.endswith(".jsonl")]
-    moved = 0
+    rows, redacted = 0, Counter[str]()
     for start in range(0, len(waiting), FILES_PER_COMMIT):
-        moved += _move(storage, table, waiting[start : start + FILES_PER_COMMIT])
+        moved = _move(storage, table, waiting[start : start + FILES_PER_COMMIT], redact=settings.data.redact)
+        rows += moved.rows
+        redacted.update(moved.redacted)
     if waiting:
-        logger.info("predictions: %d rows from %d landing files", moved, len(waiting))
-    return moved
+        logger.info("predictions: %d rows from %d landing files", rows, len(waiting))
+    return Moved(rows, dict(redacted))
 
 
 def read_predictions(
@@ -98,17 +117,18 @@ def read_predictions(
     return Predictions(storage).read_newest(newest, by=("predicted_at", "request_id"), where=where)
 
 
-def _move(storage: Storage, table: Predictions, paths: list[str]) -> int:
+def _move(storage: Storage, table: Predictions, paths: list[str], *, redact: bool) -> Moved:
     while True:
         recorded = table.recorded(_name(path) for path in paths)
         batches = _read_all(storage, [path for path in paths if _name(path) not in recorded])
-        rows = [row for batch in batches.values() for row in batch]
-        if not batches or table.append(_frame(rows), ids=[_name(path) for path in batches]):
+        frame = _frame([row for batch in batches.values() for row in batch])
+        frame["text"], redacted = redact_all(frame["text"]) if redact else (frame["text"], Counter())
+        if not batches or table.append(frame, ids=[_name(path) for path in batches]):
             break
     for path in paths:
         if path in batches or _name(path) in recorded:
             storage.delete(path)
-    return len(rows)
+    return Moved(len(frame), redacted)
 
 
 def _read_all(storage: Storage, paths: list[str]) -> dict[str, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ import hashlib
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -142,6 +143,32 @@ def digest(path: Path) -> str:
     return whole.hexdigest()
 
 
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Read a file that somebody may still be writing: what was read must be what there is at the end.
+
+    Raises
+    ------
+    SourceError
+        The file changed meanwhile.
+    """
+    before = fingerprint(path)
+    yield
+    if fingerprint(path) != before:
+        raise SourceError(
+            f"{path} changed while it was read; nothing of it was taken in.",
+            fix="Ingest again when it is complete; write to another name first, then rename.",
+        )
+
+
+def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return names, sizes and moments of change of a file, or of a folder's text files."""
+    with _readable(path):
+        files = sorted(path.glob("*/*.txt")) if path.is_dir() else [path]
+        found = ((file, file.stat()) for file in files)
+        return tuple((file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for file, stat in found)
+
+
 def source_name(path: Path) -> str:
     """Return the name of a file without its suffixes: the source of reviews that name none."""
     name = Path(path.name.removesuffix(path.suffix) if path.suffix.lower() in COMPRESSIONS else path.name)
@@ -170,8 +197,10 @@ def _numbers_as_ratings(path: Path, columns: Columns, first: pd.DataFrame, batch
     labels = first[place].dropna()
     if labels.empty or rating_numbers(labels).isna().mean() > _STRAY_SHARE:  # words
         return columns
-    shares = _numbers(path, columns.label, batch_rows).value_counts(normalize=True)
-    usual = sorted(shares.index[shares >= _STRAY_SHARE])
+    counts: Counter[float] = Counter()
+    for numbers in _numbers(path, columns.label, batch_rows):
+        counts.update(numbers.dropna().tolist())
+    usual = sorted(number for number, count in counts.items() if count >= _STRAY_SHARE * counts.total())
     if not usual or usual[-1] <= 1:
         return columns
     if usual[0] >= 1 and usual[-1] > 3:
@@ -188,9 +217,10 @@ def _stars(path: Path, columns: Columns, batch_rows: int) -> int:
     return 5 if columns.rating is None else rating_scale(_numbers(path, columns.rating, batch_rows))
 
 
-def _numbers(path: Path, column: str, batch_rows: int) -> pd.Series:
-    batches = reader_of(path)(path, batch_rows, lambda _: [column])
-    return pd.concat([rating_numbers(batch.loc[~batch["malformed"], 0]) for batch in batches])
+def _numbers(path: Path, column: str, batch_rows: int) -> Iterator[pd.Series]:
+    """Yield the numbers of a column, batch by batch."""
+    for batch in reader_of(path)(path, batch_rows, lambda _: [column]):
+        yield rating_numbers(batch.loc[~batch["malformed"], 0])
 
 
 def _usual(found: Sequence[str], names: Sequence[str]) -> str | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from sentiment.errors import DataError, StorageError, storage_errors
@@ -42,6 +42,8 @@ QUARANTINE_SCHEMA = pa.schema(
         ("row_number", pa.int64()),
         ("text", pa.string()),
         ("label", pa.string()),
+        ("source", pa.string()),
+        ("stars", pa.int64()),
         ("batch_id", pa.string()),
         ("quarantined_at", TIMESTAMP),
     ]
@@ -49,6 +51,13 @@ QUARANTINE_SCHEMA = pa.schema(
 
 _HASH_DIGITS = 13  # 52 bits: exact in a float
 _COMMIT_ATTEMPTS = 20
+_SCAN_ROWS = 65_536
+_WRITING = WriterProperties(max_row_group_size=10_000, compression="SNAPPY")  # a row group is held in memory
+_FILE_BYTES = 32 * 2**20  # and so is a file, until it is complete
+
+
+class OvertakenError(StorageError):
+    """Another writer changed the table between look and commit."""
 
 
 class Table:
@@ -93,22 +102,92 @@ class Table:
             Whether this call wrote the rows. False: an id was recorded, nothing was written.
         """
         rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
-        self._storage.check_room(rows.nbytes // 2, self.uri)  # compressed, it takes less
+        room = rows.nbytes // 2  # compressed, it takes less
+        return self.append_batches(rows.to_batches, ids=ids, nbytes=room) is not None
+
+    def append_batches(
+        self,
+        batches: Callable[[], Iterable[pa.RecordBatch]],
+        *,
+        ids: Sequence[str],
+        nbytes: int,
+        expected: int | None = None,
+    ) -> int | None:
+        """Append like `append`, one record batch at a time in memory.
+
+        Parameters
+        ----------
+        batches : callable
+            Gives the rows; called again for every attempt.
+        ids : sequence of str
+            What the commit records.
+        nbytes : int
+            Room that the disk must have.
+        expected : int, optional
+            The version that the rows were compared with.
+
+        Returns
+        -------
+        int or None
+            The version that this call wrote. None: an id was recorded, nothing was written.
+
+        Raises
+        ------
+        OvertakenError
+            The table is no longer at the expected version.
+        """
+        self._storage.check_room(nbytes, self.uri)
         commit = CommitProperties(app_transactions=[Transaction(i, 1) for i in ids], max_commit_retries=0)
         for attempt in range(_COMMIT_ATTEMPTS):
             table = self._open_or_create()
             if _recorded(table, ids):
-                return False
+                return None
+            if expected is not None and table.version() != expected:
+                raise OvertakenError(f"{self.uri} is at version {table.version()}, not {expected} any more.")
             with storage_errors(self.uri):
                 try:
-                    write_deltalake(table, rows, mode="append", commit_properties=commit)
-                    return True
+                    write_deltalake(
+                        table,
+                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
+                        mode="append",
+                        commit_properties=commit,
+                        writer_properties=_WRITING,
+                        target_file_size=_FILE_BYTES,
+                    )
+                    return int(table.version())
                 except CommitFailedError:  # another writer took the version: look again at what it recorded
                     time.sleep(0.02 * (attempt + 1))
         raise StorageError(
             f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
             fix="Run the same command again; nothing was written.",
         )
+
+    def delete(self, predicate: str) -> None:
+        """Remove the rows that match a predicate; nothing happens if there is no table yet."""
+        for attempt in range(_COMMIT_ATTEMPTS):
+            table = self.open()
+            if table is None:
+                return
+            with storage_errors(self.uri):
+                try:
+                    table.delete(predicate)
+                    return
+                except CommitFailedError:
+                    time.sleep(0.02 * (attempt + 1))
+        raise StorageError(f"{self.uri} is too busy to remove rows.", fix="Run the same command again.")
+
+    def read_batches(
+        self, *, columns: Sequence[str], where: pads.Expression | None = None, version: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns of the rows that match in bounded batches."""
+        table = self.open(version)
+        if table is None:
+            return
+        with storage_errors(self.uri):
+            scanner = table.to_pyarrow_dataset().scanner(
+                columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
+            )
+            yield from scanner.to_batches()
 
     def read(
         self,

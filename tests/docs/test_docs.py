@@ -14,7 +14,8 @@ README = (PROJECT / "README.md").read_text()
 
 
 def commands() -> set[str]:
-    return {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    single = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    return single | {str(group.name) for group in app.registered_groups}
 
 
 @pytest.mark.parametrize("command", sorted(commands()))

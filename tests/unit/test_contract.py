@@ -116,4 +116,4 @@ def test_ratings_are_numbers_however_they_are_written() -> None:
     [([1, 5, 4], 5), ([1, 9, 10], 10), ([5] * 200 + [6], 5), ([5] * 50 + [100], 5), ([], 5)],
 )
 def test_the_scale_is_ten_only_if_more_than_a_slip_says_so(numbers: list[float], scale: int) -> None:
-    assert rating_scale(pd.Series(numbers, dtype=float)) == scale
+    assert rating_scale([pd.Series(numbers[:1], dtype=float), pd.Series(numbers[1:], dtype=float)]) == scale

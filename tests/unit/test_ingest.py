@@ -4,10 +4,11 @@ import csv
 import gzip
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ import pytest
 
 from sentiment.errors import DataError, SourceError, StorageError
 from sentiment.reviews import batch as batch_module
-from sentiment.reviews import ingest as ingest_module
+from sentiment.reviews import inbox as inbox_module
 from sentiment.reviews import predictions as predictions_module
 from sentiment.reviews import table as table_module
 from sentiment.reviews.ingest import ingest
@@ -129,7 +130,7 @@ def test_a_label_that_comes_later_than_its_text_is_learned_once(settings: Settin
 STEPS = [
     (batch_module.BatchLoader, "_append_refused"),
     (batch_module.BatchLoader, "_append_accepted"),
-    (ingest_module, "_retire"),
+    (inbox_module, "retire"),
 ]
 
 
@@ -147,9 +148,9 @@ def test_killed_at_any_step_and_run_again_is_as_one_clean_run(
     fill(settings)
     real = getattr(owner, step)
 
-    def killed(*args: Any) -> None:
+    def killed(*args: Any, **named: Any) -> None:
         if moment == "after":
-            real(*args)
+            real(*args, **named)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -230,7 +231,7 @@ def test_an_id_that_another_writer_records_between_look_and_commit_is_not_writte
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = Quarantine(Storage(settings)), Quarantine(Storage(settings))
-    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "quarantined_at": MOMENT}
+    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "stars": 5, "quarantined_at": MOMENT}
     look = table_module._recorded
 
     def overtaken(*args: Any) -> set[str]:
@@ -395,3 +396,88 @@ def test_a_folder_in_the_inbox_is_one_delivery(settings: Settings, tmp_path: Pat
     assert ingest(settings).skipped == 1
     assert names(settings, "inbox") == []
     assert len(names(settings, "processed")) == 2
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_and_taken_in_whole_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(settings, "shop.csv", "text,label\nGood,pos\n")
+    read = batch_module.read_batches
+
+    def grows(*args: Any, **named: Any) -> Iterator[pd.DataFrame]:
+        yield from read(*args, **named)
+        with path.open("a") as file:
+            file.write("Bad,neg\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_module, "read_batches", grows)
+        with pytest.raises(SourceError, match="changed while it was read"):
+            ingest(settings)
+    assert latest_snapshot(Storage(settings)) is None
+    assert ingest(settings).accepted == 2
+
+
+def test_a_file_that_grows_after_it_was_read_comes_back_and_adds_only_the_rest(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = drop(settings, "shop.csv", "text,label\nGood,pos\n")
+    append = batch_module.BatchLoader._append_accepted
+
+    def grows(*args: Any) -> bool:
+        with path.open("a") as file:
+            file.write("Bad,neg\n")
+        return append(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_module.BatchLoader, "_append_accepted", grows)
+        with pytest.raises(SourceError, match="grew after it was read"):
+            ingest(settings)
+    assert names(settings, "inbox") == ["shop.csv"]
+    result = ingest(settings)
+    assert (result.accepted, result.duplicates) == (1, 1)
+
+
+def test_a_file_that_is_still_being_uploaded_is_left_for_the_next_time(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = load_settings(storage=settings.storage.model_dump(), data={"settle_seconds": 0.4})
+    drop(slow, "done.csv", "text,label\nGood,pos\n")
+    half = drop(slow, "half.csv", "label,text\npos,A review that is cut o")
+    uploading = Event()
+
+    def upload() -> None:
+        while not uploading.wait(0.05):
+            half.touch()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(upload)
+        try:
+            result = ingest(slow)
+        finally:
+            uploading.set()
+    assert (result.accepted, result.waiting) == (1, 1)
+    assert "half.csv is still being written" in caplog.text
+    drop(slow, "half.csv", "label,text\npos,A review that is cut off no more\n")
+    assert ingest(slow).accepted == 1
+    assert sorted(read_snapshot(Storage(slow), 2)["text"]) == ["A review that is cut off no more", "Good"]
+
+
+def test_what_another_machine_adds_between_look_and_commit_is_not_added_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\nGood,pos\nBad,neg\n")
+    drop(settings, "shop.csv", "text,label\nGood,pos\nNew,pos\nBad,pos\n")
+    append = batch_module.BatchLoader._append_accepted
+
+    def overtaken(*args: Any) -> bool:
+        monkeypatch.setattr(batch_module.BatchLoader, "_append_accepted", append)
+        loader = batch_module.BatchLoader(settings, Storage(settings))
+        loader._spool = tmp_path / "on the other machine"
+        loader.load(other)
+        return append(*args)
+
+    monkeypatch.setattr(batch_module.BatchLoader, "_append_accepted", overtaken)
+    result = ingest(settings)
+    assert (result.accepted, result.duplicates, result.refused) == (1, 1, {"conflicting_label": 1})
+    assert len(Reviews(Storage(settings)).read()) == 3
