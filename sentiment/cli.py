@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_data import app as data_commands
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(data_commands, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 Text = Annotated[str | None, typer.Option(help="Column that holds the text; found by its name if not given.")]
