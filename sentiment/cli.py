@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_data import app as data_commands
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(data_commands, name="data")
 
 
 def _examples(*lines: str) -> str:

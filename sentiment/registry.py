@@ -45,6 +45,28 @@ SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
 
 
 @dataclass(frozen=True)
+class TrainingData:
+    """The rows that a model learned from, as MLflow records them.
+
+    Attributes
+    ----------
+    snapshot : str
+        ``reviews@v12``.
+    digest : str
+        What names these reviews whatever files they came in.
+    uri : str
+        The Delta table.
+    rows : dict of str to int
+        Counts: all, and those of each side of the split.
+    """
+
+    snapshot: str
+    digest: str
+    uri: str
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A freshly trained model: an MLflow run, not yet registered."""
 
@@ -161,6 +183,7 @@ class Registry:
         params: Mapping[str, Any],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        dataset: TrainingData | None = None,
     ) -> Candidate:
         """Log a trained model as one MLflow run; the run counts only once it is complete."""
         import mlflow
@@ -171,6 +194,8 @@ class Registry:
             mlflow.set_experiment(experiment_id=self._experiment_id())
             with mlflow.start_run() as run:
                 mlflow.set_tags({**tags, "sentiment.digest": scorer.digest})
+                if dataset is not None:
+                    _log_dataset(dataset)
                 mlflow.log_params(dict(params))
                 mlflow.log_metrics(dict(metrics))
                 path = self._cache / run.info.run_id / SCORER_FILE
@@ -474,6 +499,18 @@ def _connect(settings: Settings) -> MlflowClient:
             f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.partition('. ')[0]}.",
             fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
         ) from error
+
+
+def _log_dataset(dataset: TrainingData) -> None:
+    import mlflow
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    version = int(dataset.snapshot.rsplit("v", 1)[-1])
+    source = DeltaDatasetSource(path=dataset.uri, delta_table_version=version)
+    mlflow.log_input(MetaDataset(source, name=dataset.snapshot, digest=dataset.digest), context="training")
+    mlflow.set_tag("sentiment.data_digest", dataset.digest)
+    mlflow.log_params({f"rows_{name}": count for name, count in dataset.rows.items()})
 
 
 def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:

@@ -300,7 +300,7 @@ def read_snapshot(
         labelled = pads.field("label").is_valid()
         where = labelled if where is None else where & labelled
     reviews = Reviews(storage)
-    _check_version(reviews, version)
+    check_version(reviews, version)
     frame = reviews.read_newest(
         newest if labelled_only else None,
         by=("ingested_at", "review_id"),  # within a batch by hash: files are often sorted by label
@@ -333,7 +333,8 @@ def parse_snapshot(name: str) -> int:
     raise DataError(f"{name!r} is not a snapshot.", fix="Write it like reviews@v12, or 12.")
 
 
-def _check_version(reviews: Reviews, version: int) -> None:
+def check_version(reviews: Reviews, version: int) -> None:
+    """Raise `DataError` unless there is such a version."""
     table = reviews.open()
     if table is None:
         raise DataError(f"There is no snapshot v{version}: no reviews at {reviews.uri}.", fix="Ingest reviews first.")

@@ -11,8 +11,9 @@ from importlib.metadata import version
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
-from sentiment.registry import Candidate, Registry
+from sentiment.registry import Candidate, Registry, TrainingData
 from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
+from sentiment.reviews.versions import summarise
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -66,6 +67,12 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
         trusted_types=TRUSTED_TYPES,
         params={**settings.training.model_dump(), "scheme": scheme.value},
         metrics=metrics,
+        dataset=TrainingData(
+            snapshot=name,
+            digest=summarise(storage, number).digest,
+            uri=storage.uri("tables/reviews"),
+            rows={"all": len(rows), "train": len(learn), "test": len(held_out)},
+        ),
         tags={
             "sentiment.snapshot": name,
             "sentiment.labels": json.dumps(LABELS[scheme]),

@@ -1,0 +1,90 @@
+"""``sentiment data``: the snapshots of the reviews, and what changed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from sentiment.console import Reporter
+from sentiment.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Snapshots of the reviews: log, show, diff.", add_completion=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
+SnapshotName = Annotated[str, typer.Argument(help="Snapshot, such as reviews@v12, v12 or 12.")]
+
+
+@app.command()
+def log(as_json: Json = False) -> None:
+    """List the snapshots, newest first."""
+    from sentiment.reviews.versions import snapshot_log
+    from sentiment.storage import Storage
+
+    out, storage = Reporter(as_json=as_json), Storage(load_settings())
+    commits = snapshot_log(storage)
+    out.table(
+        "Snapshots",
+        ["snapshot", "time (UTC)", "rows added", "by"],
+        [(entry.snapshot, entry.committed_at, f"{entry.rows_added:,}", entry.operation) for entry in commits],
+    )
+    if as_json:
+        out.result([entry.to_dict() for entry in commits])
+
+
+@app.command()
+def show(
+    snapshot: Annotated[str | None, typer.Argument(help="Snapshot; the latest if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a snapshot holds: rows, labels, splits, sources, digest."""
+    from sentiment.errors import DataError
+    from sentiment.reviews.table import latest_snapshot, parse_snapshot
+    from sentiment.reviews.versions import summarise
+    from sentiment.storage import Storage
+
+    out, storage = Reporter(as_json=as_json), Storage(load_settings())
+    latest = None if snapshot else latest_snapshot(storage)
+    if snapshot is None and latest is None:
+        raise DataError("There are no reviews yet.", fix="Ingest some: `sentiment ingest FILE`.")
+    found = summarise(storage, parse_snapshot(snapshot) if snapshot else latest.version if latest else 0)
+    out.panel(
+        found.snapshot,
+        {
+            "Rows": f"{found.rows:,}",
+            "Labels": _counted(found.labels),
+            "Splits": _counted(found.splits),
+            "Sources": _counted(found.sources),
+            "Digest": found.digest,
+        },
+    )
+    if as_json:
+        out.result(found.to_dict())
+
+
+@app.command()
+def diff(old: SnapshotName, new: SnapshotName, as_json: Json = False) -> None:
+    """Tell what changed from one snapshot to another: rows, labels, sources, words."""
+    from sentiment.reviews.table import parse_snapshot
+    from sentiment.reviews.versions import compare
+    from sentiment.storage import Storage
+
+    out, storage = Reporter(as_json=as_json), Storage(load_settings())
+    found = compare(storage, parse_snapshot(old), parse_snapshot(new))
+    out.panel(
+        f"{found.old} to {found.new}",
+        {
+            "Rows": f"{found.rows:+,}" + (" (the same reviews)" if found.same_reviews else ""),
+            "Labels": _counted(found.labels, sign="+"),
+            "Splits": _counted(found.splits, sign="+"),
+            "Sources": _counted(found.sources, sign="+"),
+            "Words of the new": ", ".join(found.words) or "none stand out",
+        },
+    )
+    if as_json:
+        out.result(found.to_dict())
+
+
+def _counted(counts: Mapping[str, int], *, sign: str = "") -> str:
+    return ", ".join(f"{name} {count:{sign},}" for name, count in counts.items()) or "none"

@@ -1,0 +1,231 @@
+"""What each snapshot holds, and what changed between two of them: rows, labels, sources, words.
+
+The digest of a snapshot is a sum over its reviews of a hash of id, label and split. It depends neither on the
+order in which they arrived nor on the form of the files, so the same reviews have the same digest anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from sentiment.errors import storage_errors
+from sentiment.reviews.table import Reviews, check_version
+from sentiment.storage import Storage
+
+UNLABELLED = "(none)"
+WORDS_SHOWN = 15
+_WORD_ROWS = 20_000
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class SnapshotSummary:
+    """One snapshot in numbers.
+
+    Attributes
+    ----------
+    rows : int
+        Reviews; a text that was labelled later counts once.
+    labels, splits, sources : dict of str to int
+        Rows by label, side of the split, source.
+    digest : str
+        32 hexadecimal digits, see the module.
+    """
+
+    snapshot: str
+    rows: int
+    labels: dict[str, int]
+    splits: dict[str, int]
+    sources: dict[str, int]
+    digest: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """How one snapshot came to be."""
+
+    snapshot: str
+    committed_at: str
+    rows_added: int
+    operation: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the commit as JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SnapshotDiff:
+    """What the newer of two snapshots has more of; negative numbers are what it has less of.
+
+    Attributes
+    ----------
+    words : dict of str to float
+        Words that tell the added reviews from the older ones, most telling first, with their z-score.
+    """
+
+    old: str
+    new: str
+    rows: int
+    labels: dict[str, int]
+    splits: dict[str, int]
+    sources: dict[str, int]
+    words: dict[str, float]
+    same_reviews: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the difference as JSON types."""
+        return asdict(self)
+
+
+def snapshot_log(storage: Storage) -> list[Commit]:
+    """Return the snapshots there are, newest first."""
+    reviews = Reviews(storage)
+    table = reviews.open()
+    if table is None:
+        return []
+    with storage_errors(reviews.uri):
+        history = table.history()
+    return [
+        Commit(
+            snapshot=f"reviews@v{entry['version']}",
+            committed_at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).isoformat(timespec="seconds"),
+            rows_added=int(entry.get("operationMetrics", {}).get("num_added_rows", 0)),
+            operation=str(entry["operation"]),
+        )
+        for entry in history
+    ]
+
+
+def summarise(storage: Storage, version: int) -> SnapshotSummary:
+    """Count what a snapshot holds, in bounded memory.
+
+    Raises
+    ------
+    DataError
+        There is no such snapshot.
+    """
+    counts = {name: Counter[str]() for name in ("label", "split", "source")}
+    rows = total = 0
+    for batch in _reviews(storage, version, columns=["review_id", "label", "split", "source"]):
+        for name, counter in counts.items():
+            for item in batch[name].value_counts().to_pylist():
+                counter[item["values"] or UNLABELLED] += item["counts"]
+        rows += batch.num_rows
+        total += sum(_hashes(batch))
+    return SnapshotSummary(
+        snapshot=f"reviews@v{version}",
+        rows=rows,
+        labels=_sorted(counts["label"]),
+        splits=_sorted(counts["split"]),
+        sources=_sorted(counts["source"]),
+        digest=f"{total % 256**_DIGEST_BYTES:032x}",
+    )
+
+
+def compare(storage: Storage, old: int, new: int) -> SnapshotDiff:
+    """Tell what changed between two snapshots.
+
+    Raises
+    ------
+    DataError
+        One of them does not exist.
+    """
+    before, after = summarise(storage, old), summarise(storage, new)
+    known = {
+        i for batch in _reviews(storage, old, columns=["review_id", "label"]) for i in batch["review_id"].to_pylist()
+    }
+    theirs, ours, count = Counter[str](), Counter[str](), Counter[str]()
+    for batch in _reviews(storage, new, columns=["review_id", "label", "text"]):
+        for review_id, text in zip(batch["review_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
+            side = "old" if review_id in known else "new"
+            if count[side] < _WORD_ROWS:
+                count[side] += 1
+                (theirs if side == "old" else ours).update(words_of(text))
+    return SnapshotDiff(
+        old=before.snapshot,
+        new=after.snapshot,
+        rows=after.rows - before.rows,
+        labels=_difference(before.labels, after.labels),
+        splits=_difference(before.splits, after.splits),
+        sources=_difference(before.sources, after.sources),
+        words=telling_words(ours, theirs) if count["new"] and count["old"] else {},
+        same_reviews=before.digest == after.digest,
+    )
+
+
+def words_of(text: str) -> set[str]:
+    """Return the distinct words of a text: three letters or more, lower case."""
+    return set(_WORD.findall(text.casefold()))
+
+
+def telling_words(ours: Mapping[str, int], theirs: Mapping[str, int], *, most: int = WORDS_SHOWN) -> dict[str, float]:
+    """Return the words that are more usual in one set of texts than in another, by z-score of the log-odds.
+
+    The log-odds ratio with an informative Dirichlet prior of Monroe, Colaresi and Quinn (2008).
+    """
+    n, m = sum(ours.values()), sum(theirs.values())
+    scores = {}
+    for word, a in ours.items():
+        b = theirs.get(word, 0)
+        if a + b < 5:
+            continue
+        prior = (a + b) / (n + m) * 100
+        delta = math.log((a + prior) / (n + 100 - a - prior)) - math.log((b + prior) / (m + 100 - b - prior))
+        scores[word] = delta / math.sqrt(1 / (a + prior) + 1 / (b + prior))
+    best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return {word: round(score, 2) for word, score in best if score > 2}
+
+
+def _reviews(storage: Storage, version: int, *, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the reviews of a snapshot; a text that was labelled later only with its label."""
+    reviews = Reviews(storage)
+    check_version(reviews, version)
+    import pyarrow.compute as pc
+    import pyarrow.dataset as pads
+
+    unlabelled = pads.field("label").is_null()
+    late: set[str] = set()
+    for batch in reviews.read_batches(columns=["review_id"], where=unlabelled, version=version):
+        late.update(batch["review_id"].to_pylist())
+    if late:
+        labelled: set[str] = set()
+        for batch in reviews.read_batches(columns=["review_id"], where=~unlabelled, version=version):
+            labelled.update(late.intersection(batch["review_id"].to_pylist()))
+        late = labelled
+    superseded = pa.array(sorted(late), pa.string())
+    for batch in reviews.read_batches(columns=columns, version=version):
+        if late:
+            gone = pc.and_(pc.is_null(batch["label"]), pc.is_in(batch["review_id"], value_set=superseded))
+            batch = batch.filter(pc.invert(gone))
+        yield batch
+
+
+def _hashes(batch: pa.RecordBatch) -> Iterator[int]:
+    columns = (batch[name].to_pylist() for name in ("review_id", "label", "split"))
+    for review_id, label, split in zip(*columns, strict=True):
+        raw = f"{review_id}\0{label or ''}\0{split}".encode()
+        yield int.from_bytes(hashlib.sha256(raw).digest()[:_DIGEST_BYTES], "big")
+
+
+def _difference(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    both = {name: after.get(name, 0) - before.get(name, 0) for name in sorted({*before, *after})}
+    return {name: count for name, count in both.items() if count}
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
