@@ -2,7 +2,8 @@
 
 Takes in what lies in the **inbox** (csv, tsv, jsonl, parquet, xlsx, txt; optionally .gz or .zst) and the
 **predictions** that the API has written since. Every row is checked against the data contract; refused rows go
-to the quarantine with a reason. The same file twice, or a retried task, adds nothing.
+to the quarantine with a reason; a file that is beyond policy is held whole and fails the run. The same file twice, or a
+retried task, adds nothing. New reviews get a **profile**, an HTML page under `reports/data/`.
 
 *Runs* every hour, or by hand. *Emits* `reviews` when rows were added and `predictions` when answers were.
 """
@@ -57,7 +58,23 @@ def sentiment_ingest() -> None:
             outlet_events[INGESTED].add(PREDICTIONS, extra={"rows": result.predictions})
         return result.to_dict()
 
-    ingest()
+    @task
+    def profile(result):
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from sentiment.reviews.profile import profile_snapshot
+        from sentiment.reviews.profile_page import write_profile
+        from sentiment.reviews.table import parse_snapshot
+        from sentiment.settings import load_settings
+        from sentiment.storage import Storage
+
+        if not result["accepted"]:
+            raise AirflowSkipException("No new reviews.")
+        storage = Storage(load_settings())
+        with clear_failures():
+            return write_profile(storage, profile_snapshot(storage, parse_snapshot(result["snapshot"])))
+
+    profile(ingest())
 
 
 sentiment_ingest()
