@@ -25,7 +25,7 @@ INGESTED = AssetAlias("ingested")
             [],
             type="array",
             items={"type": "string"},
-            description="Files to take in, one a line, by full path. Empty: everything in the inbox.",
+            description="Files to take in, one a line: full path, https:// or s3:// address. Empty: all of the inbox.",
         ),
         "text": Param(
             None, type=["null", "string"], description="Column that holds the text. Empty: found by its name."
@@ -40,15 +40,13 @@ INGESTED = AssetAlias("ingested")
 def sentiment_ingest() -> None:
     @task(outlets=[INGESTED])
     def ingest(*, params=None, outlet_events=None):
-        from pathlib import Path
-
         from sentiment.reviews.ingest import ingest
         from sentiment.settings import load_settings
 
         with clear_failures():
             result = ingest(
                 load_settings(),
-                paths=[Path(file) for file in params["files"]],
+                paths=params["files"],
                 text=params["text"] or None,
                 label=params["label"] or None,
             )

@@ -49,7 +49,9 @@ Label = Annotated[str | None, typer.Option(help="Column that holds the label; fo
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files or label folders; the inbox if none.")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files, label folders, https:// or s3:// addresses; the inbox if none.")
+    ] = None,
     text: Text = None,
     label: Label = None,
     source: Annotated[str | None, typer.Option(help="Name of where the reviews come from.")] = None,
