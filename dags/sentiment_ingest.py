@@ -2,8 +2,9 @@
 
 Takes in what lies in the **inbox** (csv, tsv, jsonl, parquet, xlsx, txt; optionally .gz or .zst) and the
 **predictions** that the API has written since. Every row is checked against the data contract; refused rows go
-to the quarantine with a reason. The same file twice, or a retried task, adds nothing. A file that cannot be read
-fails the run at its end; everything else is taken in and told to the DAGs that follow.
+to the quarantine with a reason; a file that is beyond policy is held whole. The same file twice, or a retried task,
+adds nothing. A file that is held or cannot be read fails the run at its end; everything else is taken in and told to
+the DAGs that follow. New reviews get a **profile**, an HTML page under `reports/data/`.
 
 *Runs* every hour, or by hand. *Emits* `reviews` when rows were added and `predictions` when answers were.
 """
@@ -26,7 +27,7 @@ INGESTED = AssetAlias("ingested")
             [],
             type="array",
             items={"type": "string"},
-            description="Files to take in, one a line, by full path. Empty: everything in the inbox.",
+            description="Files to take in, one a line: full path, https:// or s3:// address. Empty: all of the inbox.",
         ),
         "text": Param(
             None, type=["null", "string"], description="Column that holds the text. Empty: found by its name."
@@ -41,8 +42,6 @@ INGESTED = AssetAlias("ingested")
 def sentiment_ingest() -> None:
     @task(outlets=[INGESTED])
     def ingest(*, params=None, outlet_events=None):
-        from pathlib import Path
-
         from sentiment.errors import DataError
         from sentiment.reviews.ingest import ingest
         from sentiment.settings import load_settings
@@ -52,7 +51,7 @@ def sentiment_ingest() -> None:
             try:
                 result = ingest(
                     load_settings(),
-                    paths=[Path(file) for file in params["files"]],
+                    paths=params["files"],
                     text=params["text"] or None,
                     label=params["label"] or None,
                 )
@@ -71,7 +70,25 @@ def sentiment_ingest() -> None:
         if taken["unread"]:
             raise AirflowFailException(taken["unread"])
 
-    name_unread(ingest())
+    @task
+    def profile(result):
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from sentiment.reviews.profile import profile_snapshot
+        from sentiment.reviews.profile_page import write_profile
+        from sentiment.reviews.table import parse_snapshot
+        from sentiment.settings import load_settings
+        from sentiment.storage import Storage
+
+        if not result["accepted"]:
+            raise AirflowSkipException("No new reviews.")
+        storage = Storage(load_settings())
+        with clear_failures():
+            return write_profile(storage, profile_snapshot(storage, parse_snapshot(result["snapshot"])))
+
+    taken = ingest()
+    profile(taken)
+    name_unread(taken)
 
 
 sentiment_ingest()

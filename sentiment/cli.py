@@ -62,7 +62,7 @@ Label = Annotated[str | None, typer.Option(help="Column that holds the label; fo
 )
 def ingest(
     files: Annotated[
-        list[Path] | None, typer.Argument(readable=False, help="Files or label folders; the inbox if none.")
+        list[str] | None, typer.Argument(help="Files, label folders, https:// or s3:// addresses; the inbox if none.")
     ] = None,
     text: Text = None,
     label: Label = None,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sentiment.console import Reporter
 from sentiment.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Snapshots of the reviews: log, show, diff.", add_completion=False)
+if TYPE_CHECKING:
+    from sentiment.storage import Storage
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Snapshots of the reviews: log, show, diff, profile.",
+    epilog="Examples:\n\n$ sentiment data log\n\n$ sentiment data diff v11 v12",
+    add_completion=False,
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 SnapshotName = Annotated[str, typer.Argument(help="Snapshot, such as reviews@v12, v12 or 12.")]
@@ -39,16 +47,11 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what a snapshot holds: rows, labels, splits, sources, digest."""
-    from sentiment.errors import DataError
-    from sentiment.reviews.table import latest_snapshot, parse_snapshot
     from sentiment.reviews.versions import summarise
     from sentiment.storage import Storage
 
     out, storage = Reporter(as_json=as_json), Storage(load_settings())
-    latest = None if snapshot else latest_snapshot(storage)
-    if snapshot is None and latest is None:
-        raise DataError("There are no reviews yet.", fix="Ingest some: `sentiment ingest FILE`.")
-    found = summarise(storage, parse_snapshot(snapshot) if snapshot else latest.version if latest else 0)
+    found = summarise(storage, _version(storage, snapshot))
     out.panel(
         found.snapshot,
         {
@@ -84,6 +87,36 @@ def diff(old: SnapshotName, new: SnapshotName, as_json: Json = False) -> None:
     )
     if as_json:
         out.result(found.to_dict())
+
+
+@app.command()
+def profile(
+    snapshot: Annotated[str | None, typer.Argument(help="Snapshot; the latest if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write an HTML report: class balance, lengths, scripts, look-alikes, most telling words."""
+    from sentiment.reviews.profile import profile_snapshot
+    from sentiment.reviews.profile_page import write_profile
+    from sentiment.storage import Storage
+
+    out, storage = Reporter(as_json=as_json), Storage(load_settings())
+    with out.step("Looking through the reviews"):
+        found = profile_snapshot(storage, _version(storage, snapshot))
+        path = storage.uri(write_profile(storage, found))
+    out.result({**found.to_dict(), "report": path}, f"Report: {path}")
+
+
+def _version(storage: Storage, snapshot: str | None) -> int:
+    """Return the version of a snapshot by name, or the latest."""
+    from sentiment.errors import DataError
+    from sentiment.reviews.table import latest_snapshot, parse_snapshot
+
+    if snapshot:
+        return parse_snapshot(snapshot)
+    latest = latest_snapshot(storage)
+    if latest is None:
+        raise DataError("There are no reviews yet.", fix="Ingest some: `sentiment ingest FILE`.")
+    return latest.version
 
 
 def _counted(counts: Mapping[str, int], *, sign: str = "") -> str:

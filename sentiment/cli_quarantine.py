@@ -10,7 +10,10 @@ from sentiment.console import Reporter
 from sentiment.settings import load_settings
 
 app = typer.Typer(
-    no_args_is_help=True, help="Refused rows and held batches: list, show, replay, release, drop.", add_completion=False
+    no_args_is_help=True,
+    help="Refused rows and held batches: list, show, replay, release, drop.",
+    epilog="Examples:\n\n$ sentiment quarantine list\n\n$ sentiment quarantine release c0d0aa579f9a",
+    add_completion=False,
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]

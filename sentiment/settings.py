@@ -73,6 +73,8 @@ class DataSettings(Section):
     test_share: Share = Field(0.2, description="Share of the reviews that is held out, by hash of the text.")
     batch_rows: int = Field(20_000, ge=100, description="Rows read at a time.")
     redact: bool = Field(True, description="Replace personal data in texts before they are stored.")
+    max_download_bytes: int = Field(20 * 10**9, ge=1, description="Largest file that is fetched from an address.")
+    download_timeout_seconds: int = Field(30, ge=1, le=600, description="Longest silence of a server that is read.")
     settle_seconds: float = Field(
         1.0, ge=0, le=3600, description="How long a file in a local inbox must be unchanged to count as complete."
     )

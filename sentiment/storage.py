@@ -128,6 +128,22 @@ class Storage:
                 raise FileNotFoundError(self.uri(path)) from error
             raise
 
+    def size(self, path: str) -> int:
+        """Return the bytes of an object.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none.
+        """
+        try:
+            with storage_errors(self.uri(path)):
+                return int(obstore.head(self._store, path)["size"])
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(self.uri(path)) from error
+            raise
+
     def upload(self, source: Path, path: str) -> None:
         """Copy a local file to an object, a piece at a time, atomically."""
         with storage_errors(self.uri(path)):

@@ -19,6 +19,7 @@ from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.held import HeldError
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import Moved, move_predictions
+from sentiment.reviews.remote import fetched, is_remote
 from sentiment.reviews.sources import fingerprint
 from sentiment.reviews.table import latest_snapshot
 from sentiment.settings import Settings
@@ -77,7 +78,7 @@ class IngestResult:
 def ingest(
     settings: Settings,
     *,
-    paths: Sequence[Path] = (),
+    paths: Sequence[Path | str] = (),
     text: str | None = None,
     label: str | None = None,
     source: str | None = None,
@@ -88,8 +89,8 @@ def ingest(
     ----------
     settings : Settings
         Storage, label scheme, limits.
-    paths : sequence of Path
-        Files, or folders of text files; they are left where they are.
+    paths : sequence of Path or str
+        Files, folders of text files, or ``https://`` and ``s3://`` addresses; they are left where they are.
     text, label : str, optional
         Names of the columns, see `sentiment.reviews.sources.read_batches`.
     source : str, optional
@@ -113,7 +114,7 @@ def ingest(
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
         found = [] if paths else inbox.entries(storage)
         ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
-        deliveries = _given(loader, storage, paths) if paths else _inbox(loader, storage, ready)
+        deliveries = _given(settings, loader, storage, paths) if paths else _inbox(loader, storage, ready)
         for load in deliveries:
             try:
                 batches.append(load())
@@ -127,9 +128,19 @@ def ingest(
     return result
 
 
-def _given(loader: BatchLoader, storage: Storage, paths: Sequence[Path]) -> Iterator[Callable[[], Batch]]:
+def _given(
+    settings: Settings, loader: BatchLoader, storage: Storage, paths: Sequence[Path | str]
+) -> Iterator[Callable[[], Batch]]:
     for path in paths:
-        yield partial(_load_given, loader, storage, Path(path))
+        if is_remote(path):
+            yield partial(_load_remote, settings, loader, storage, str(path))
+        else:
+            yield partial(_load_given, loader, storage, Path(path))
+
+
+def _load_remote(settings: Settings, loader: BatchLoader, storage: Storage, address: str) -> Batch:
+    with fetched(address, settings) as path:
+        return _load_given(loader, storage, path)
 
 
 def _load_given(loader: BatchLoader, storage: Storage, path: Path) -> Batch:

@@ -121,7 +121,7 @@ def summarise(storage: Storage, version: int) -> SnapshotSummary:
     """
     counts = {name: Counter[str]() for name in ("label", "split", "source")}
     rows = total = 0
-    for batch in _reviews(storage, version, columns=["review_id", "label", "split", "source"]):
+    for batch in reviews_of(storage, version, columns=["review_id", "label", "split", "source"]):
         for name, counter in counts.items():
             for item in batch[name].value_counts().to_pylist():
                 counter[item["values"] or UNLABELLED] += item["counts"]
@@ -147,10 +147,10 @@ def compare(storage: Storage, old: int, new: int) -> SnapshotDiff:
     """
     before, after = summarise(storage, old), summarise(storage, new)
     known = {
-        i for batch in _reviews(storage, old, columns=["review_id", "label"]) for i in batch["review_id"].to_pylist()
+        i for batch in reviews_of(storage, old, columns=["review_id", "label"]) for i in batch["review_id"].to_pylist()
     }
     theirs, ours, count = Counter[str](), Counter[str](), Counter[str]()
-    for batch in _reviews(storage, new, columns=["review_id", "label", "text"]):
+    for batch in reviews_of(storage, new, columns=["review_id", "label", "text"]):
         for review_id, text in zip(batch["review_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
             side = "old" if review_id in known else "new"
             if count[side] < _WORD_ROWS:
@@ -191,8 +191,11 @@ def telling_words(ours: Mapping[str, int], theirs: Mapping[str, int], *, most: i
     return {word: round(score, 2) for word, score in best if score > 2}
 
 
-def _reviews(storage: Storage, version: int, *, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the reviews of a snapshot; a text that was labelled later only with its label."""
+def reviews_of(storage: Storage, version: int, *, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the reviews of a snapshot in bounded batches; a text that was labelled later only with its label.
+
+    ``review_id`` and ``label`` must be among the columns.
+    """
     reviews = Reviews(storage)
     check_version(reviews, version)
     import pyarrow.compute as pc

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from sentiment.errors import SourceError
 from sentiment.packaging import package
 from sentiment.registry import Registry
 from sentiment.reviews.ingest import ingest
@@ -69,3 +70,12 @@ def test_from_a_file_to_a_bento(s3: Settings, tmp_path: Path) -> None:
     assert any(path.startswith("tables/reviews/_delta_log/") for path in found)
     assert any(path.startswith("mlflow/artifacts/") for path in found)
     assert any(path.startswith("tables/ledger/") for path in found)
+
+
+def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, tmp_path: Path) -> None:
+    data = write_sample(tmp_path / "film.csv", "film", 300, seed=1)
+    place = s3.storage.model_copy(update={"root": "s3://reviews"})
+    Storage(s3.model_copy(update={"storage": place})).upload(data, "deliveries/film.csv")
+    assert ingest(s3, paths=["s3://reviews/deliveries/film.csv"]).accepted == 300
+    with pytest.raises(SourceError, match="There is no object"):
+        ingest(s3, paths=["s3://reviews/deliveries/none.csv"])

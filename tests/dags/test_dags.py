@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "dags"
 
 EXPECTED = {
-    "sentiment_ingest": ("cron 0 * * * *", {"ingest": ["ingested"], "name_unread": []}),
+    "sentiment_ingest": ("cron 0 * * * *", {"ingest": ["ingested"], "profile": [], "name_unread": []}),
     "sentiment_drift": (
         "cron 0 0 * * * or predictions or reviews",
         {"check": [], "ask_for_retraining": ["drift_detected"]},
