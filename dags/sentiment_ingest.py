@@ -10,7 +10,7 @@ the DAGs that follow. New reviews get a **profile**, an HTML page under `reports
 """
 
 from airflow.sdk import AssetAlias, Param, dag, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from sentiment_catalog import DAG, PREDICTIONS, REVIEWS, clear_failures
 
 INGESTED = AssetAlias("ingested")
@@ -71,20 +71,14 @@ def sentiment_ingest() -> None:
             raise AirflowFailException(taken["unread"])
 
     @task
-    def profile(result):
-        from airflow.sdk.exceptions import AirflowSkipException
-
-        from sentiment.reviews.profile import profile_snapshot
-        from sentiment.reviews.profile_page import write_profile
-        from sentiment.reviews.table import parse_snapshot
+    def profile(taken):
+        from sentiment.reviews.profile_page import publish_profile
         from sentiment.settings import load_settings
-        from sentiment.storage import Storage
 
-        if not result["accepted"]:
+        if not taken["accepted"]:
             raise AirflowSkipException("No new reviews.")
-        storage = Storage(load_settings())
         with clear_failures():
-            return write_profile(storage, profile_snapshot(storage, parse_snapshot(result["snapshot"])))
+            return publish_profile(load_settings(), taken["snapshot"])
 
     taken = ingest()
     profile(taken)

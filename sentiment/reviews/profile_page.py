@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from sentiment.reviews.profile import Profile
+from sentiment.reviews.profile import Profile, profile_snapshot
+from sentiment.reviews.table import parse_snapshot
+from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 _STYLE = (
@@ -43,6 +45,12 @@ def render(profile: Profile) -> str:
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
         f"<p>Digest <code>{profile.digest}</code></p>{''.join(parts)}</body></html>\n"
     )
+
+
+def publish_profile(settings: Settings, snapshot: str) -> str:
+    """Profile a snapshot, such as ``reviews@v12``; return the page's path under the storage root."""
+    storage = Storage(settings)
+    return write_profile(storage, profile_snapshot(storage, parse_snapshot(snapshot)))
 
 
 def write_profile(storage: Storage, profile: Profile) -> str:
