@@ -34,7 +34,7 @@ OLD, NEW = "film", "kitchen"
 LABELLED = 5_000
 ASKED = 600
 MARK = "demo.json"
-DAGS = ("sentiment_ingest", "sentiment_drift", "sentiment_retrain", "sentiment_deploy", "sentiment_rollback")
+DAGS = tuple(f"sentiment_{name}" for name in ("ingest", "release", "drift", "retrain", "deploy", "rollback"))
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,10 @@ class BatchLoader:
         """The names that the caller gave."""
         return {"text": self._text, "label": self._label, "source": self._source}
 
+    def clean(self) -> None:
+        """Remove what loads that were killed left on the local disk."""
+        shutil.rmtree(self._spool, ignore_errors=True)
+
     def load(self, path: Path, *, despite_policy: bool = False) -> Batch:
         """Load one file; `despite_policy`, an operator has released it.
 
@@ -181,7 +185,7 @@ class BatchLoader:
         """Read a whole file through the contract into spools, which are removed at the end."""
         folder = self._spool / batch_id[:12]
         with storage_errors(str(folder)):
-            shutil.rmtree(self._spool, ignore_errors=True)  # of a load that was killed
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         reading = Reading(
             accepted=Spool(folder / "accepted.arrows", REVIEWS_SCHEMA),

@@ -112,6 +112,7 @@ def ingest(
     predictions = Moved()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage, text=text, label=label, source=source)
+        loader.clean()
         found = [] if paths else inbox.entries(storage)
         ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
         deliveries = _given(settings, loader, storage, paths) if paths else _inbox(loader, storage, ready)

@@ -481,3 +481,22 @@ def test_what_another_machine_adds_between_look_and_commit_is_not_added_again(
     result = ingest(settings)
     assert (result.accepted, result.duplicates, result.refused) == (1, 1, {"conflicting_label": 1})
     assert len(Reviews(Storage(settings)).read()) == 3
+
+
+def test_a_file_that_was_delivered_in_half_and_then_whole_gives_its_rows_once(settings: Settings) -> None:
+    lines = ["text,label\n", *(f"review {number},{'pos' if number % 2 else 'neg'}\n" for number in range(60))]
+    drop(settings, "shop.csv", "".join(lines[:31]) + "review 30,")
+    first = ingest(settings)
+    assert (first.accepted, first.waiting) == (31, 0)
+    drop(settings, "shop.csv", "".join(lines))
+    second = ingest(settings)
+    assert (second.accepted, second.duplicates, second.refused) == (30, 30, {})
+    rows = read_snapshot(Storage(settings), 2)
+    assert sorted(rows["text"]) == sorted(f"review {number}" for number in range(60))
+    compressed = gzip.compress("".join(lines).replace("review", "other").encode())
+    path = Path(settings.storage.root, "inbox", "other.csv.gz")
+    path.write_bytes(compressed[:-20])
+    with pytest.raises(SourceError, match="truncated"):
+        ingest(settings)
+    path.write_bytes(compressed)
+    assert ingest(settings).accepted == 60
