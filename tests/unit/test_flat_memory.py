@@ -80,4 +80,4 @@ def test_the_peak_does_not_grow_with_the_file(tmp_path: Path) -> None:
         accepted, peak = done.stdout.split()
         assert int(accepted) == rows
         peaks.append(float(peak))
-    assert peaks[1] - peaks[0] < 150, peaks
+    assert peaks[1] - peaks[0] < 200, peaks  # holding the larger file would take 400 MB more
