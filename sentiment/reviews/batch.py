@@ -25,14 +25,22 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from sentiment.errors import StorageError, storage_errors
-from sentiment.reviews.contract import Checked, apply_contract
+from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
 from sentiment.reviews.held import HeldError, hold
 from sentiment.reviews.known import KnownReviews
 from sentiment.reviews.policy import BatchCounts, judge_batch
 from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.sources import digest, read_batches, source_name, unchanged
 from sentiment.reviews.spool import Spool
-from sentiment.reviews.table import QUARANTINE_SCHEMA, REVIEWS_SCHEMA, OvertakenError, Quarantine, Reviews, split_of
+from sentiment.reviews.table import (
+    FILE,
+    QUARANTINE_SCHEMA,
+    REVIEWS_SCHEMA,
+    OvertakenError,
+    Quarantine,
+    Reviews,
+    split_of,
+)
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -221,7 +229,14 @@ class BatchLoader:
 
     def _read(self, path: Path, batch_id: str, reading: Reading) -> None:
         moment = datetime.now(UTC)
-        columns = {"batch_id": batch_id, "ingested_at": moment, "quarantined_at": moment, "source_file": path.name}
+        columns = {
+            "batch_id": batch_id,
+            "ingested_at": moment,
+            "quarantined_at": moment,
+            "source_file": path.name,
+            "origin": FILE,
+            "contract": CONTRACT,
+        }
         batches = read_batches(path, text=self._text, label=self._label, batch_rows=self._data.batch_rows)
         for rows in batches:
             if self._data.redact:

@@ -22,6 +22,9 @@ from sentiment.settings import DataSettings
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
+CONTRACT = 1
+"""Version of the contract, kept with every row that it accepted or refused; it counts changes of what passes."""
+
 REASONS = (
     "malformed_row",
     "bad_encoding",
@@ -86,9 +89,9 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     refused = delivered[reasons.notna()]
     as_delivered = refused["label"].where(refused["label"].notna(), refused["rating"])
     return Checked(
-        accepted=kept.loc[verdicts == "", ["review_id", "text", "label", "source", "row_number"]].reset_index(
-            drop=True
-        ),
+        accepted=kept.loc[verdicts == "", ["review_id", "text", "label", "source", "row_number"]]
+        .assign(written_at=pd.NaT)
+        .reset_index(drop=True),
         refused=pd.DataFrame(
             {
                 "reason": reasons[refused.index],
@@ -96,6 +99,7 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
                 "label": as_delivered,
                 "source": refused["source"],
                 "stars": refused["stars"].where(refused["label"].isna(), None) if "stars" in refused else None,
+                "written": None,
                 "row_number": refused["row_number"],
             }
         ).reset_index(drop=True),

@@ -21,9 +21,9 @@ from sentiment.errors import DataError
 from sentiment.ledger import Ledger
 from sentiment.reviews import held
 from sentiment.reviews.batch import Batch, BatchLoader
-from sentiment.reviews.contract import Checked, apply_contract
+from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.table import Quarantine, Reviews, latest_snapshot, split_of
+from sentiment.reviews.table import FILE, Quarantine, Reviews, latest_snapshot, split_of
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -186,6 +186,8 @@ def _replay_one(settings: Settings, storage: Storage, loader: BatchLoader, batch
             split=[split_of(review_id, share) for review_id in checked.accepted["review_id"]],
             ingested_at=datetime.now(UTC),
             batch_id=batch_id,
+            origin=rows["origin"].iloc[0] or FILE,
+            contract=CONTRACT,
         )
         key = f"replay/{batch_id}/{hashlib.sha256(numbers.encode()).hexdigest()[:16]}"
         Reviews(storage).append(accepted, ids=[key])

@@ -22,6 +22,9 @@ from sentiment.storage import Storage
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
+FILE, FEEDBACK = "file", "feedback"
+"""Origins of a row: a delivered file, or what callers of the API said about its answers."""
+
 REVIEWS_SCHEMA = pa.schema(
     [
         ("review_id", pa.string()),
@@ -32,8 +35,12 @@ REVIEWS_SCHEMA = pa.schema(
         ("ingested_at", TIMESTAMP),
         ("batch_id", pa.string()),
         ("row_number", pa.int64()),
+        ("origin", pa.string()),
+        ("written_at", TIMESTAMP),
+        ("contract", pa.int32()),
     ]
 )
+"""``origin`` is `FILE` or `FEEDBACK`, ``written_at`` as delivered, ``contract`` the version that let the row in."""
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -46,8 +53,12 @@ QUARANTINE_SCHEMA = pa.schema(
         ("stars", pa.int64()),
         ("batch_id", pa.string()),
         ("quarantined_at", TIMESTAMP),
+        ("origin", pa.string()),
+        ("written", pa.string()),
+        ("contract", pa.int32()),
     ]
 )
+"""``label`` and ``written`` (when the review was written) are as delivered, ``stars`` is the scale of a rating."""
 
 _HASH_DIGITS = 13  # 52 bits: exact in a float
 _COMMIT_ATTEMPTS = 20
@@ -70,7 +81,8 @@ class Table:
     name : str
         Its folder under ``tables/``.
     schema : pyarrow.Schema
-        Its columns; every append is cast to it.
+        Its columns; every append is cast to it. A table of an older version gets the columns that it lacks with
+        the next append, and its older rows and versions read as null there.
     """
 
     def __init__(self, storage: Storage, name: str, schema: pa.Schema) -> None:
@@ -150,6 +162,7 @@ class Table:
                         table,
                         pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
                         mode="append",
+                        schema_mode="merge" if self._lacks(table) else None,
                         commit_properties=commit,
                         writer_properties=_WRITING,
                         target_file_size=_FILE_BYTES,
@@ -184,7 +197,7 @@ class Table:
         if table is None:
             return
         with storage_errors(self.uri):
-            scanner = table.to_pyarrow_dataset().scanner(
+            scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
                 columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
             )
             yield from scanner.to_batches()
@@ -202,7 +215,7 @@ class Table:
         if table is None:
             return self.schema.empty_table().select(names)
         with storage_errors(self.uri):
-            return table.to_pyarrow_dataset().to_table(columns=names, filter=where)
+            return table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where)
 
     def read_newest(
         self,
@@ -221,6 +234,10 @@ class Table:
                 where = recent if where is None else where & recent
         rows = self.read(where=where, version=version).sort_by([(name, "ascending") for name in by])
         return (rows if newest is None else rows.slice(max(0, len(rows) - newest))).to_pandas()
+
+    def _lacks(self, table: DeltaTable) -> bool:
+        there = {field.name for field in table.schema().fields}
+        return not there.issuperset(self.schema.names)
 
     def _open_or_create(self) -> DeltaTable:
         table = self.open()

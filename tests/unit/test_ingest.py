@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from sentiment.errors import DataError, SourceError, StorageError
@@ -24,7 +25,15 @@ from sentiment.reviews.ingest import ingest
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import ingest_predictions, read_predictions
 from sentiment.reviews.sample import write_sample
-from sentiment.reviews.table import Quarantine, Reviews, latest_snapshot, parse_snapshot, read_snapshot
+from sentiment.reviews.table import (
+    REVIEWS_SCHEMA,
+    Quarantine,
+    Reviews,
+    Table,
+    latest_snapshot,
+    parse_snapshot,
+    read_snapshot,
+)
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 
@@ -231,7 +240,7 @@ def test_an_id_that_another_writer_records_between_look_and_commit_is_not_writte
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, other = Quarantine(Storage(settings)), Quarantine(Storage(settings))
-    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "stars": 5, "quarantined_at": MOMENT}
+    row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "stars": 5, "contract": 1, "quarantined_at": MOMENT}
     look = table_module._recorded
 
     def overtaken(*args: Any) -> set[str]:
@@ -500,3 +509,21 @@ def test_a_file_that_was_delivered_in_half_and_then_whole_gives_its_rows_once(se
         ingest(settings)
     path.write_bytes(compressed)
     assert ingest(settings).accepted == 60
+
+
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(settings: Settings, tmp_path: Path) -> None:
+    storage = Storage(settings)
+    old = pa.schema([field for field in REVIEWS_SCHEMA if field.name not in ("origin", "written_at", "contract")])
+    row = {"review_id": "0" * 32, "text": "Old.", "label": "positive", "source": "old", "split": "train"}
+    frame = pd.DataFrame([{**row, "ingested_at": datetime.now(UTC), "batch_id": "b", "row_number": 1}])
+    Table(storage, "reviews", old).append(frame, ids=["b"])
+
+    before = read_snapshot(storage, 1)
+    path = tmp_path / "new.csv"
+    path.write_text("text,label\nA new one.,positive\nAnother one.,negative\n")
+    ingest(settings, paths=[path])
+
+    after = read_snapshot(storage, latest_snapshot(storage).version)
+    assert before["origin"].isna().all()
+    assert after["origin"].fillna("").tolist() == ["", "file", "file"]
+    assert read_snapshot(storage, 1).equals(before)
