@@ -29,7 +29,6 @@ SETTLED = AssetAlias("settled")
             pattern="^([0-9a-f]{12,64})?$",
             description="The held batch, as the failed run names it. Empty: the one that is held longest.",
         ),
-        "reason": Param("", type="string", maxLength=500, description="Why; goes to the ledger."),
     },
 )
 def sentiment_release() -> None:
@@ -49,24 +48,29 @@ def sentiment_release() -> None:
 
     ask = HITLOperator(
         task_id="ask",
-        subject="What shall become of a held batch?",
-        body="**{{ ti.xcom_pull(task_ids='look')['name'] }}**\n\n"
-        "{% for reason in ti.xcom_pull(task_ids='look')['reasons'] %}- {{ reason }}\n{% endfor %}",
+        subject="{{ ti.xcom_pull(task_ids='look')['name'] }} is held: release or drop it?",
+        body="{% set held = ti.xcom_pull(task_ids='look') %}"
+        "{% for reason in held['reasons'] %}- {{ reason }}\n{% endfor %}\n"
+        "Batch `{{ held['batch'] }}`, {{ '{:,}'.format(held['counts']['rows']) }} rows, since {{ held['held_at'] }}. "
+        "*Release* takes it in all the same, *Drop* removes it for good.",
         options=["Release", "Drop"],
+        params={"reason": Param("", type="string", maxLength=500, description="Why; goes to the ledger.")},
         response_timeout=timedelta(days=7),
         execution_timeout=timedelta(minutes=10),
     )
 
     @task(outlets=[SETTLED])
-    def settle(batch, answer, *, params=None, outlet_events=None):
+    def settle(batch, answer, *, outlet_events=None):
         from sentiment.reviews.quarantine import drop, release
         from sentiment.settings import load_settings
 
         settings = load_settings()
+        person = answer["responded_by_user"]
+        said = {"reason": answer["params_input"].get("reason", ""), "actor": person and person["name"]}
         with clear_failures():
             if answer["chosen_options"] == ["Drop"]:
-                return {"dropped": drop(settings, batch=batch["batch_id"], reason=params["reason"])}
-            loaded = release(settings, batch=batch["batch_id"], reason=params["reason"])
+                return {"dropped": drop(settings, batch=batch["batch_id"], **said)}
+            loaded = release(settings, batch=batch["batch_id"], **said)
         if loaded.accepted:
             outlet_events[SETTLED].add(REVIEWS, extra={"rows": loaded.accepted})
         return {"accepted": loaded.accepted, "refused": dict(loaded.refused)}

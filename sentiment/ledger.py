@@ -73,9 +73,10 @@ class Ledger:
         snapshot: str | None = None,
         reason: str = "",
         detail: Mapping[str, Any] | None = None,
+        actor: str | None = None,
         key: str | None = None,
     ) -> None:
-        """Add an entry; with a `key`, at most once ever."""
+        """Add an entry; with a `key`, at most once ever. The actor is the user of this process if not given."""
         with storage_errors(self._uri):
             table = self._table()
             if key and table is not None and table.transaction_version(key) is not None:
@@ -83,7 +84,7 @@ class Ledger:
             row = {
                 "time": datetime.now(UTC),
                 "event": event,
-                "actor": _actor(),
+                "actor": actor or _actor(),
                 "model_version": model_version,
                 "snapshot": snapshot,
                 "reason": reason,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,3 +47,27 @@ def bentos(tmp_path_factory: pytest.TempPathFactory) -> BuiltBentos:
     from bentos import build
 
     return build(tmp_path_factory.mktemp("bentos"))
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A headless Chromium driven by selenium."""
+    from selenium import webdriver
+
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("Chromium is not here: install chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    flags = (
+        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+        f"disable-component-update disable-sync user-data-dir={tmp_path_factory.mktemp('chromium')} "
+        "window-size=1280,900"
+    )
+    for flag in flags.split():
+        options.add_argument(f"--{flag}")
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()

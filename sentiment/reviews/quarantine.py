@@ -110,8 +110,8 @@ def replay(settings: Settings, *, batch: str | None = None) -> ReplayResult:
     )
 
 
-def release(settings: Settings, *, batch: str, reason: str = "") -> Batch:
-    """Take a held batch in, whatever the policy says of it.
+def release(settings: Settings, *, batch: str, reason: str = "", actor: str | None = None) -> Batch:
+    """Take a held batch in, whatever the policy says of it; reason and actor go to the ledger.
 
     Raises
     ------
@@ -129,12 +129,12 @@ def release(settings: Settings, *, batch: str, reason: str = "") -> Batch:
         for source in storage.list(held.place(found).rsplit("/", 1)[0]):
             target = source.replace(held.place(found), f"{PROCESSED}/{found.key}-{found.name}", 1)
             storage.move(source, target)
-        _record(storage, "released", found, reason)
+        _record(storage, "released", found, reason, actor)
         held.forget(storage, found)
     return loaded
 
 
-def drop(settings: Settings, *, batch: str, reason: str = "") -> int:
+def drop(settings: Settings, *, batch: str, reason: str = "", actor: str | None = None) -> int:
     """Remove a held batch, or else the refused rows of a batch; return how many rows that were.
 
     Raises
@@ -146,21 +146,22 @@ def drop(settings: Settings, *, batch: str, reason: str = "") -> int:
     with exclusive(settings, "ingest"):
         found = held.find(storage, batch)
         if found is not None:
-            _record(storage, "dropped", found, reason)
+            _record(storage, "dropped", found, reason, actor)
             held.forget(storage, found)
             return int(found.counts["rows"])
         rows = _rows(storage, batch)
         batch_id = str(rows["batch_id"].iloc[0])
         Quarantine(storage).delete(f"batch_id = '{batch_id}'")
         detail = {"batch": batch_id, "rows": len(rows)}
-        Ledger(storage).append("dropped", reason=reason or f"{len(rows):,} refused rows", detail=detail)
+        Ledger(storage).append("dropped", reason=reason or f"{len(rows):,} refused rows", detail=detail, actor=actor)
     return len(rows)
 
 
-def _record(storage: Storage, event: str, found: held.HeldBatch, reason: str) -> None:
+def _record(storage: Storage, event: str, found: held.HeldBatch, reason: str, actor: str | None) -> None:
     detail = {"batch": found.batch_id, "file": found.name, "reasons": list(found.reasons)}
     key = f"{event}-{found.batch_id}-{found.held_at}"
-    Ledger(storage).append(event, reason=reason or f"{found.name}: {found.reasons[0]}", detail=detail, key=key)
+    why = reason or f"{found.name}: {found.reasons[0]}"
+    Ledger(storage).append(event, reason=why, detail=detail, actor=actor, key=key)
 
 
 def _rows(storage: Storage, batch: str) -> pd.DataFrame:

@@ -98,30 +98,6 @@ def publish(airflow_server: Airflow) -> Callable[..., str]:
     return write
 
 
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A headless Chromium driven by selenium."""
-    from selenium import webdriver
-
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (browser and driver):
-        pytest.skip("Chromium is not here: install chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    flags = (
-        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-        f"disable-component-update disable-sync user-data-dir={tmp_path_factory.mktemp('chromium')} "
-        "window-size=1280,900"
-    )
-    for flag in flags.split():
-        options.add_argument(f"--{flag}")
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield chrome
-    finally:
-        chrome.quit()
-
-
 def _environment(server: Airflow, port: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SENTIMENT"))}
     settings = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sentiment.ledger import Ledger
 from sentiment.reviews.table import latest_snapshot
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
@@ -42,14 +43,16 @@ def test_the_run_fails_with_the_numbers_and_the_answer_is_carried_out(tasks: Any
     taken = tasks("ingest", "ingest")(params={"files": [], "text": None, "label": None}, outlet_events=events)
     with pytest.raises(AirflowFailException, match=r"one-sided.csv is held .*200 of 200 new labels \(100.0%\)"):
         tasks("ingest", "name_unread")(taken)
-    batch = tasks("release", "look")(params={"batch": "", "reason": ""})
+    batch = tasks("release", "look")(params={"batch": ""})
     assert batch["name"] == "one-sided.csv"
-    form = {"batch": batch["batch"], "reason": "checked by hand"}
-    tasks("release", "settle")(batch, {"chosen_options": [answer]}, params=form, outlet_events=events)
+    form = {"params_input": {"reason": "checked by hand"}, "responded_by_user": {"id": "7", "name": "Ada"}}
+    tasks("release", "settle")(batch, {"chosen_options": [answer], **form}, outlet_events=events)
     snapshot = latest_snapshot(Storage(load_settings()))
     assert (snapshot and snapshot.rows) == rows
     assert [added for event in events.values() for added in event.added] == (
         [("reviews", {"rows": 200})] if rows else []
     )
     with pytest.raises(AirflowFailException, match="No batch is held"):
-        tasks("release", "look")(params={"batch": "", "reason": ""})
+        tasks("release", "look")(params={"batch": ""})
+    entry = Ledger(Storage(load_settings())).entries()[-1]
+    assert (entry.actor, entry.reason) == ("Ada", "checked by hand")

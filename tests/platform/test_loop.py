@@ -9,12 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable as clickable
+from selenium.webdriver.support.expected_conditions import visibility_of_element_located as visible
+from selenium.webdriver.support.ui import WebDriverWait
 
+from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
+from sentiment.reviews.table import latest_snapshot
+from sentiment.scheduler import Scheduler
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
 
@@ -91,24 +101,71 @@ def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, take
     assert states[-1] == "stable"
 
 
-def test_a_service_that_dies_ends_the_platform_with_its_last_lines(tmp_path: Path) -> None:
-    root = tmp_path / "var"
-    platform = start(root, "up")
+@dataclass(frozen=True)
+class Platform:
+    """A platform that runs: its process, its root, and Airflow's address and password."""
+
+    process: subprocess.Popen[str]
+    root: Path
+    url: str
+    password: str
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """One platform for the tests of this module that need a healthy one; the last of them ends it."""
+    root = tmp_path_factory.mktemp("platform") / "var"
+    process = start(root, "up")
     try:
         wait_for(root / "platform.json")
-        scheduler = next(
-            process
-            for process in psutil.Process(platform.pid).children(recursive=True)
-            if process.cmdline()[-1:] == ["scheduler"]
-        )
-        scheduler.kill()
-        said, _ = platform.communicate(timeout=60)
+        url = json.loads((root / "platform.json").read_text())["airflow"]
+        password = json.loads((root / "airflow" / "passwords.json").read_text())["admin"]
+        yield Platform(process, root, url, password)
     finally:
-        platform.kill()
-    assert platform.returncode == 5
+        process.kill()
+
+
+def test_a_held_batch_is_released_by_a_person_in_the_browser(platform: Platform, chromium: WebDriver) -> None:
+    inbox = platform.root / "inbox" / "one-sided.csv"
+    inbox.parent.mkdir(exist_ok=True)
+    inbox.write_text("text,label\n" + "".join(f"review {number} was fine,pos\n" for number in range(200)))
+    with Scheduler(platform.url, user="admin", password=platform.password) as scheduler:
+        scheduler.wait_for_dags("sentiment_ingest", "sentiment_release")
+        with pytest.raises(ServiceError, match=r"one-sided.csv is held as a whole: 200 of 200 new labels \(100.0%\)"):
+            scheduler.wait(scheduler.trigger("sentiment_ingest"))
+        run = scheduler.trigger("sentiment_release")
+        while scheduler.task_states(run).get("ask") != "awaiting_input":
+            time.sleep(0.5)
+
+        page = WebDriverWait(chromium, 60)
+        chromium.get(platform.url)
+        page.until(visible((By.NAME, "username"))).send_keys("admin")
+        chromium.find_element(By.NAME, "password").send_keys(platform.password, Keys.ENTER)
+        page.until(visible((By.LINK_TEXT, "Dags")))
+        chromium.get(f"{platform.url}/required_actions")
+        page.until(visible((By.PARTIAL_LINK_TEXT, "one-sided.csv is held"))).click()
+        page.until(visible((By.NAME, "element_reason"))).send_keys("checked by hand")
+        page.until(clickable((By.XPATH, "//button[normalize-space()='Release']"))).click()
+        scheduler.wait(run)
+
+    storage = Storage(load_settings(storage={"root": str(platform.root)}))
+    entry = Ledger(storage).entries()[-1]
+    assert (entry.event, entry.actor, entry.reason) == ("released", "admin", "checked by hand")
+    assert latest_snapshot(storage).rows == 200
+
+
+def test_a_service_that_dies_ends_the_platform_with_its_last_lines(platform: Platform) -> None:
+    scheduler = next(
+        process
+        for process in psutil.Process(platform.process.pid).children(recursive=True)
+        if process.cmdline()[-1:] == ["scheduler"]
+    )
+    scheduler.kill()
+    said, _ = platform.process.communicate(timeout=60)
+    assert platform.process.returncode == 5
     assert "Airflow scheduler ended with status -9" in said
     assert "airflow-scheduler.log" in said
-    assert left_over(root) == []
+    assert left_over(platform.root) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
