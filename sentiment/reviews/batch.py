@@ -27,6 +27,7 @@ import pyarrow.dataset as pads
 from sentiment.errors import StorageError, storage_errors
 from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
 from sentiment.reviews.held import HeldError, hold
+from sentiment.reviews.identity import split_of
 from sentiment.reviews.known import KnownReviews
 from sentiment.reviews.policy import BatchCounts, judge_batch
 from sentiment.reviews.redaction import redact_all
@@ -39,7 +40,6 @@ from sentiment.reviews.table import (
     OvertakenError,
     Quarantine,
     Reviews,
-    split_of,
 )
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -80,8 +80,8 @@ class Reading:
 
     def add(self, checked: Checked, *, test_share: float, **columns: object) -> None:
         """Add what the contract made of some rows; `columns` are the same for every row."""
-        ids = checked.accepted["review_id"]
-        self.accepted.add(checked.accepted.assign(split=[split_of(i, test_share) for i in ids], **columns))
+        splits = [split_of(text, test_share) for text in checked.accepted["text"]]
+        self.accepted.add(checked.accepted.assign(split=splits, **columns))
         self.refused.add(checked.refused.assign(**columns))
         self.duplicates += checked.duplicates
         self.reasons.update(checked.refused["reason"].tolist())

@@ -6,9 +6,6 @@ two rules about several rows (`duplicate`, `conflicting_label`) follow the order
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 
 from sentiment.labels import LABELS, LabelScheme, label_of_rating, label_of_word
+from sentiment.reviews.identity import hash_of, normalise
 from sentiment.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ Known: TypeAlias = Mapping[str, str | None] | Callable[[Sequence[str]], Mapping[
 """Labels of the reviews that exist, by id; or what gives those of some ids."""
 
 _NO_PLACE = "a rating with no place in the scheme"
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _NUMBER = r"^\s*(-?\d+(?:[.,]\d+)?)"
 _TEN_STAR_SHARE = 0.01
 
@@ -82,7 +79,7 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     rows = _prepared(delivered, data)
     reasons = _broken_rules(rows, data)
     kept = rows[reasons.isna()].copy()
-    kept["review_id"] = [_hash(normal) for normal in kept["normal"]]
+    kept["review_id"] = [hash_of(normal) for normal in kept["normal"]]
     before = known(kept["review_id"].tolist()) if callable(known) else known or {}
     verdicts = pd.Series(_compare(kept, before), index=kept.index, dtype=object)
     reasons[verdicts.index[verdicts == "conflicting_label"]] = "conflicting_label"
@@ -105,20 +102,6 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
         ).reset_index(drop=True),
         duplicates=int((verdicts == "duplicate").sum()),
     )
-
-
-def normalise(text: str) -> str:
-    """Return what two texts share when they are the same review.
-
-    Compatibility characters (NFKC), case, white space and HTML line breaks do not count.
-    """
-    text = unicodedata.normalize("NFKC", _BREAK.sub(" ", text)).casefold()
-    return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
-def review_id_of(text: str) -> str:
-    """Return the id of a review: 32 hexadecimal digits of the SHA-256 of its normalised text."""
-    return _hash(normalise(text))
 
 
 def rating_numbers(ratings: pd.Series) -> pd.Series:
@@ -237,7 +220,3 @@ def _compare(rows: pd.DataFrame, known: Mapping[str, str | None]) -> list[str]:
         else:
             verdicts.append("duplicate" if label in (None, before) else "conflicting_label")
     return verdicts
-
-
-def _hash(normal: str) -> str:
-    return hashlib.sha256(normal.encode()).hexdigest()[:32]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sentiment.reviews.contract import normalise
+from sentiment.reviews.identity import normalise
 from sentiment.reviews.versions import UNLABELLED, reviews_of, summarise, telling_words, words_of
 from sentiment.storage import Storage
 

@@ -22,8 +22,9 @@ from sentiment.ledger import Ledger
 from sentiment.reviews import held
 from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
+from sentiment.reviews.identity import split_of
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.table import FILE, Quarantine, Reviews, latest_snapshot, split_of
+from sentiment.reviews.table import FILE, Quarantine, Reviews, latest_snapshot
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -184,7 +185,7 @@ def _replay_one(settings: Settings, storage: Storage, loader: BatchLoader, batch
         numbers = ",".join(map(str, checked.accepted["row_number"]))
         share = settings.data.test_share
         accepted = checked.accepted.assign(
-            split=[split_of(review_id, share) for review_id in checked.accepted["review_id"]],
+            split=[split_of(text, share) for text in checked.accepted["text"]],
             ingested_at=datetime.now(UTC),
             batch_id=batch_id,
             origin=rows["origin"].iloc[0] or FILE,

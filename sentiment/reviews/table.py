@@ -1,4 +1,4 @@
-"""The Delta tables of reviews and of quarantined rows: exactly-once appends, snapshots, splits.
+"""The Delta tables of reviews and of quarantined rows: exactly-once appends and snapshots.
 
 A snapshot is a version of the reviews table. A commit carries the ids of what it holds as Delta application
 transactions. It is a compare-and-swap on the table version, so two writers cannot both record one id.
@@ -60,7 +60,6 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 """``label`` and ``written`` (when the review was written) are as delivered, ``stars`` is the scale of a rating."""
 
-_HASH_DIGITS = 13  # 52 bits: exact in a float
 _COMMIT_ATTEMPTS = 20
 _SCAN_ROWS = 65_536
 _WRITING = WriterProperties(max_row_group_size=10_000, compression="SNAPPY")  # a row group is held in memory
@@ -329,12 +328,6 @@ def read_snapshot(
     superseded = frame["label"].isna() & frame["review_id"].isin(frame.loc[frame["label"].notna(), "review_id"])
     frame = frame[~superseded]
     return (frame if newest is None else frame.iloc[max(0, len(frame) - newest) :]).reset_index(drop=True)
-
-
-def split_of(review_id: str, test_share: float) -> str:
-    """Return ``"test"`` for a stable `test_share` of the ids, else ``"train"``."""
-    position = int(review_id[:_HASH_DIGITS], 16) / 16**_HASH_DIGITS
-    return "test" if position < test_share else "train"
 
 
 def parse_snapshot(name: str) -> int:

@@ -12,10 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from sentiment.labels import LABELS, LabelScheme
-from sentiment.reviews.contract import apply_contract, normalise, review_id_of
+from sentiment.reviews.contract import apply_contract
+from sentiment.reviews.identity import letters_and_digits, normalise, review_id_of, split_of
 from sentiment.reviews.sample import DOMAINS, generate
 from sentiment.reviews.sources import read_batches
-from sentiment.reviews.table import split_of
 from sentiment.settings import DataSettings
 
 TEXTS = st.text(max_size=60)
@@ -29,26 +29,49 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="abcxyzäöéß!?", min_size=1, max_size=8), min_size=1), st.data())
-def test_the_split_does_not_depend_on_case_or_white_space(words: list[str], data: st.DataObject) -> None:
+def test_the_id_does_not_depend_on_case_or_white_space(words: list[str], data: st.DataObject) -> None:
     spaced = "".join(word.upper() + data.draw(BLANKS) for word in words)
     ids = review_id_of(" ".join(words)), review_id_of(spaced)
     assert ids[0] == ids[1]
     assert len(ids[0]) == 32
-    assert split_of(ids[0], 0.2) == split_of(ids[1], 0.2)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="<>"), max_size=60), st.data())
+def test_punctuation_case_gaps_and_line_breaks_never_move_a_text_to_the_other_split(
+    text: str, data: st.DataObject
+) -> None:
+    gaps = st.sampled_from(["", " ", "\n", "...", " - ", "'", "\u2019", "!?", "<br />", "<BR>", "\u00a0", "*", "_"])
+    case = st.sampled_from([str.upper, str.lower, str.title, str.casefold, str])
+    changed = "".join(data.draw(case)(letter) + data.draw(gaps) for letter in text)
+    assert letters_and_digits(changed) == letters_and_digits(text)
+    if letters_and_digits(text):
+        for share in (0.2, 0.5):
+            assert split_of(changed, share) == split_of(text, share)
+
+
+@given(TEXTS)
+def test_what_is_one_review_is_on_one_side(text: str) -> None:
+    assert split_of(normalise(text), 0.5) == split_of(text, 0.5)
+
+
+def test_texts_without_letters_are_split_too() -> None:
+    sides = [split_of(":" * n + ")", 0.5) for n in range(1, 40)]
+    assert set(sides) == {"train", "test"}
+    assert split_of(" :)<br />", 0.5) == split_of(":)", 0.5)
 
 
 @given(TEXTS, st.floats(0, 1), st.floats(0, 1))
 def test_a_test_row_stays_one_when_the_test_share_grows(text: str, share: float, other: float) -> None:
     small, large = sorted((share, other))
-    if split_of(review_id_of(text), small) == "test":
-        assert split_of(review_id_of(text), large) == "test"
-    assert split_of(review_id_of(text), 0) == "train"
-    assert split_of(review_id_of(text), 1) == "test"
+    if split_of(text, small) == "test":
+        assert split_of(text, large) == "test"
+    assert split_of(text, 0) == "train"
+    assert split_of(text, 1) == "test"
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
 def test_the_test_share_is_kept(share: float) -> None:
-    sides = [split_of(review_id_of(f"review {n}"), share) for n in range(10_000)]
+    sides = [split_of(f"review {n}", share) for n in range(10_000)]
     assert abs(sides.count("test") / 10_000 - share) < 0.02
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from sentiment.labels import LabelScheme
-from sentiment.reviews.contract import Checked, apply_contract, rating_numbers, rating_scale, review_id_of
+from sentiment.reviews.contract import Checked, apply_contract, rating_numbers, rating_scale
+from sentiment.reviews.identity import review_id_of
 from sentiment.settings import DataSettings
 
 

@@ -20,9 +20,10 @@ from sentiment.drift.signals import Sample, Signal, compare, label_shift, measur
 from sentiment.drift.words import crossed_unknown_share, moved_words, unusual_texts
 from sentiment.errors import DataError, NoChampionError, SourceError
 from sentiment.labels import LabelScheme
+from sentiment.reviews.identity import split_of
 from sentiment.reviews.predictions import ingest_predictions
 from sentiment.reviews.sample import generate
-from sentiment.reviews.table import Reviews, latest_snapshot, split_of
+from sentiment.reviews.table import Reviews, latest_snapshot
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import DriftPolicy, Settings, TrainingSettings
 from sentiment.storage import Storage
@@ -299,7 +300,7 @@ def add_reviews(settings: Settings, domain: str, rows: int, *, seed: int, at: da
             "text": [review.text for review in reviews],
             "label": [review.label for review in reviews],
             "source": domain,
-            "split": [split_of(review_id, 0.5) for review_id in ids],
+            "split": [split_of(review.text, 0.5) for review in reviews],
             "ingested_at": at,
             "batch_id": f"{domain}-{seed}",
             "row_number": range(rows),
