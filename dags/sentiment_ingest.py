@@ -35,7 +35,12 @@ INGESTED = AssetAlias("ingested")
         "label": Param(
             None,
             type=["null", "string"],
-            description="Column that holds the label. Empty: found by its name.",
+            description="Column that holds the label or rating. Empty: found by its name.",
+        ),
+        "time": Param(
+            None,
+            type=["null", "string"],
+            description="Column that says when a review was written. Empty: found by its name.",
         ),
     },
 )
@@ -54,6 +59,7 @@ def sentiment_ingest() -> None:
                     paths=params["files"],
                     text=params["text"] or None,
                     label=params["label"] or None,
+                    time=params["time"] or None,
                 )
             except DataError as error:  # a task that fails emits nothing, so what was taken in would go unnoticed
                 if error.result is None:

@@ -51,13 +51,16 @@ def _examples(*lines: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 Text = Annotated[str | None, typer.Option(help="Column that holds the text; found by its name if not given.")]
-Label = Annotated[str | None, typer.Option(help="Column that holds the label; found by its name if not given.")]
+Label = Annotated[
+    str | None, typer.Option(help="Column that holds the label or rating; found by its name if not given.")
+]
+Time = Annotated[str | None, typer.Option(help="Column that says when it was written; found by its name if not given.")]
 
 
 @app.command(
     epilog=_examples(
         "sentiment ingest reviews.csv june.jsonl.gz",
-        "sentiment ingest sales.xlsx --text comment --label stars --source shop",
+        "sentiment ingest sales.xlsx --text comment --label stars --time sold --source shop",
     )
 )
 def ingest(
@@ -66,18 +69,20 @@ def ingest(
     ] = None,
     text: Text = None,
     label: Label = None,
+    time: Time = None,
     source: Annotated[str | None, typer.Option(help="Name of where the reviews come from.")] = None,
     as_json: Json = False,
 ) -> None:
     """Take reviews in: check them against the contract, quarantine the refused, version the accepted.
 
     Reads csv, tsv and jsonl (also .gz or .zst), parquet, xlsx and folders of txt. The same file twice adds nothing.
+    Ratings become labels by data.scheme, or as data.rating_labels says; words of your own by data.label_words.
     """
     from sentiment.reviews.ingest import ingest as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step("Taking in reviews") as notes:
-        result = stage(settings, paths=files or (), text=text, label=label, source=source)
+        result = stage(settings, paths=files or (), text=text, label=label, time=time, source=source)
         notes.append(_taken_in(result))
     out.result(result.to_dict(), *_ingest_lines(result))
 
@@ -391,7 +396,7 @@ def _ingest_lines(result: IngestResult) -> list[str]:
     if result.skipped:
         lines.append(f"Left out {result.skipped} files whose content was taken in before.")
     if result.duplicates:
-        lines.append(f"Left out {result.duplicates:,} that were there already.")
+        lines.append(f"Left out {result.duplicates:,} that were there already (in the quarantine as duplicate).")
     if result.refused:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.refused.items())
         lines.append(f"Quarantined {sum(result.refused.values()):,}: {reasons}.")

@@ -9,6 +9,9 @@ import typer
 from sentiment.console import Reporter
 from sentiment.settings import load_settings
 
+_SHOWN = ("row_number", "reason", "label", "written", "text", "contract")
+_LONGEST = 200
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Refused rows and held batches: list, show, replay, release, drop.",
@@ -67,8 +70,8 @@ def show(
     found = show_refused(storage, batch, newest=rows)
     out.table(
         f"Refused rows of {batch}",
-        ["row", "reason", "label", "text"],
-        [(row["row_number"], row["reason"], row["label"] or "", str(row["text"] or "")[:200]) for row in found],
+        ["row", "reason", "label", "written", "text", "contract"],
+        [tuple(_cell(row[name]) for name in _SHOWN) for row in found],
     )
     if as_json:
         out.result(found)
@@ -87,7 +90,7 @@ def replay(
         result = stage(settings, batch=batch)
     out.result(
         result.to_dict(),
-        f"Accepted {result.accepted:,}, {result.duplicates:,} were there already, "
+        f"Accepted {result.accepted:,}, {result.duplicates:,} are there already, "
         f"{sum(result.refused.values()):,} stay refused; now {result.snapshot or 'no snapshot'}.",
     )
 
@@ -100,8 +103,9 @@ def release(batch: BatchName, reason: Reason = "", as_json: Json = False) -> Non
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step(f"Releasing {batch}"):
         loaded = stage(settings, batch=batch, reason=reason)
-    data = {"batch": loaded.batch_id, "accepted": loaded.accepted, "refused": dict(loaded.refused)}
-    out.result(data, f"Accepted {loaded.accepted:,}; refused {sum(loaded.refused.values()):,}.")
+    data = {"batch": loaded.batch_id, "accepted": loaded.accepted, "duplicates": loaded.duplicates}
+    said = f"Accepted {loaded.accepted:,}; {loaded.duplicates:,} were there already; "
+    out.result({**data, "refused": dict(loaded.refused)}, said + f"refused {sum(loaded.refused.values()):,}.")
 
 
 @app.command()
@@ -113,6 +117,10 @@ def drop(batch: BatchName, reason: Reason = "", as_json: Json = False) -> None:
     with out.step(f"Dropping {batch}"):
         rows = stage(settings, batch=batch, reason=reason)
     out.result({"batch": batch, "rows": rows}, f"Dropped {rows:,} rows.")
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)[:_LONGEST]
 
 
 def _counted(counts: dict[str, int]) -> str:

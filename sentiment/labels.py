@@ -2,8 +2,10 @@
 
 import math
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 
 class LabelScheme(StrEnum):
@@ -23,6 +25,8 @@ LABELS = MappingProxyType(
 )
 """The labels of each scheme, from the most negative to the most positive."""
 
+NOTHING_SET: Mapping[Any, str] = MappingProxyType({})
+
 _WORDS = MappingProxyType(
     {
         "neg": "negative", "negative": "negative", "bad": "negative", "-1": "negative", "false": "negative",
@@ -32,12 +36,20 @@ _WORDS = MappingProxyType(
 )  # fmt: skip
 
 
-def label_of_word(value: object, scheme: LabelScheme) -> str | None:
+def plain_label(value: object) -> str:
+    """Return a delivered label without case, blanks around it and a needless ``.0``."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip().lower())
+
+
+def label_of_word(value: object, scheme: LabelScheme, *, words: Mapping[str, str] = NOTHING_SET) -> str | None:
     """Return the label that a delivered label means (``pos``, ``Negative``, ``0``, ``5``), or None.
 
-    For `binary`, the digits 0 and 1 mean negative and positive, as most published data sets have it.
+    For `binary`, the digits 0 and 1 mean negative and positive, as most published data sets have it. What `words`
+    say, by plain label, comes first.
     """
-    text = _text(value)
+    text = plain_label(value)
+    if text in words:
+        return words[text]
     if scheme is LabelScheme.five_star:
         return text if text in LABELS[scheme] else None
     if scheme is LabelScheme.binary and text in {"0", "1"}:
@@ -46,10 +58,14 @@ def label_of_word(value: object, scheme: LabelScheme) -> str | None:
     return label if label in LABELS[scheme] else None
 
 
-def label_of_rating(value: object, scheme: LabelScheme, *, stars: int = 5) -> str | None:
+def label_of_rating(
+    value: object, scheme: LabelScheme, *, stars: int = 5, ratings: Mapping[int, str] = NOTHING_SET
+) -> str | None:
     """Return the label that a rating of 1 to `stars` means under a scheme, or None if it means none.
 
     The middle rating is `neutral`; `binary` has no place for it. On a scale of ten, 5 and 6 are the middle.
+    `ratings` replace this rule: they name the labels of 1 to 5, or of 1 to 10 if one of them is above 5. A rating on
+    the other scale is halved or doubled, and what then lies between two is the greater.
     """
     try:
         rating = float(str(value))
@@ -57,12 +73,11 @@ def label_of_rating(value: object, scheme: LabelScheme, *, stars: int = 5) -> st
         return None
     if not math.isfinite(rating) or not 1 <= rating <= stars:
         return None
+    if ratings:
+        scale = 10 if max(ratings) > 5 else 5
+        return ratings.get(math.ceil(rating * scale / stars))
     if scheme is LabelScheme.five_star:
         return str(min(5, max(1, math.ceil(rating * 5 / stars))))
     position = (rating - 1) / (stars - 1)  # 0 worst, 1 best
     word = "negative" if position < 0.4 else "positive" if position > 0.6 else "neutral"
     return word if word in LABELS[scheme] else None
-
-
-def _text(value: object) -> str:
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", str(value).strip().lower())

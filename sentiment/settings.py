@@ -7,9 +7,9 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 
 from sentiment.errors import SettingsError
-from sentiment.labels import LabelScheme
+from sentiment.labels import LABELS, LabelScheme, plain_label
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -69,7 +69,19 @@ class DataSettings(Section):
     """The data contract and the splits."""
 
     scheme: LabelScheme = Field(LabelScheme.binary, description="binary, ternary or five_star.")
+    rating_labels: dict[Annotated[int, Field(ge=1, le=10)], str] = Field(
+        default_factory=dict, description="Labels of the ratings 1 to 5 or 1 to 10; empty takes those of the scheme."
+    )
+    label_words: dict[str, str] = Field(
+        default_factory=dict, description="What labels of your own mean: the label of the scheme for each of them."
+    )
     max_characters: int = Field(50_000, ge=100, description="Longer texts are quarantined as too_long.")
+    languages: tuple[str, ...] = Field(
+        (), description="ISO 639-1 codes; texts surely in others are quarantined as wrong_language. Empty takes any."
+    )
+    max_ahead_hours: float = Field(
+        24, ge=0, description="Reviews written later than now by more are quarantined as future_timestamp."
+    )
     test_share: Share = Field(0.2, description="Share of the reviews that is held out, by hash of the text.")
     batch_rows: int = Field(20_000, ge=100, description="Rows read at a time.")
     redact: bool = Field(True, description="Replace personal data in texts before they are stored.")
@@ -78,6 +90,21 @@ class DataSettings(Section):
     settle_seconds: float = Field(
         1.0, ge=0, le=3600, description="How long a file in a local inbox must be unchanged to count as complete."
     )
+
+    @field_validator("label_words")
+    @classmethod
+    def _plain(cls, words: dict[str, str]) -> dict[str, str]:
+        return {plain_label(word): label for word, label in words.items()}
+
+    @model_validator(mode="after")
+    def _labels_of_the_scheme(self) -> Self:
+        for name, chosen in (("rating_labels", self.rating_labels), ("label_words", self.label_words)):
+            if wrong := sorted(set(chosen.values()) - set(LABELS[self.scheme])):
+                raise ValueError(
+                    f"{name} has {', '.join(map(repr, wrong))}, but the labels of the scheme {self.scheme} "
+                    f"are {', '.join(LABELS[self.scheme])}"
+                )
+        return self
 
 
 class BatchPolicy(Section):

@@ -40,6 +40,7 @@ from sentiment.reviews.table import (
     OvertakenError,
     Quarantine,
     Reviews,
+    Table,
 )
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -69,6 +70,7 @@ class Reading:
     accepted: Spool
     refused: Spool
     duplicates: int = 0
+    undated: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     redacted: Counter[str] = field(default_factory=Counter)
@@ -84,7 +86,7 @@ class Reading:
         self.accepted.add(checked.accepted.assign(split=splits, **columns))
         self.refused.add(checked.refused.assign(**columns))
         self.duplicates += checked.duplicates
-        self.reasons.update(checked.refused["reason"].tolist())
+        self.reasons.update(checked.reasons)
         self.labels.update(checked.accepted["label"].dropna().tolist())
 
 
@@ -97,7 +99,7 @@ class BatchLoader:
         Label scheme and limits.
     storage : Storage
         Where the tables live.
-    text, label : str, optional
+    text, label, time : str, optional
         Names of the columns, found by their usual names otherwise.
     source : str, optional
         Source of the reviews; otherwise the file's own column, or the name of the file.
@@ -110,13 +112,14 @@ class BatchLoader:
         *,
         text: str | None = None,
         label: str | None = None,
+        time: str | None = None,
         source: str | None = None,
     ) -> None:
         self._storage = storage
         self._data, self._policy = settings.data, settings.batch
         self._reviews = Reviews(storage)
         self._quarantine = Quarantine(storage)
-        self._text, self._label, self._source = text, label, source
+        self._columns, self._source = {"text": text, "label": label, "time": time}, source
         self._spool = settings.local_dir / SPOOL
         self._version = 0  # of the table that the known reviews were read from
 
@@ -128,7 +131,7 @@ class BatchLoader:
     @property
     def columns(self) -> dict[str, str | None]:
         """The names that the caller gave."""
-        return {"text": self._text, "label": self._label, "source": self._source}
+        return {**self._columns, "source": self._source}
 
     def clean(self) -> None:
         """Remove what loads that were killed left on the local disk."""
@@ -171,6 +174,8 @@ class BatchLoader:
             "ingest: %s accepted %d, duplicates %d, refused %s",
             *(path.name, reading.accepted.rows, reading.duplicates, dict(reading.reasons) or 0),
         )
+        if reading.undated:
+            logger.warning("ingest: %s: %d moments cannot be read; kept without", path.name, reading.undated)
         if not is_new:
             return Batch(batch_id, is_new=False, accepted=0, duplicates=0, refused={})
         counts = (reading.accepted.rows, reading.duplicates, dict(reading.reasons), dict(reading.redacted))
@@ -211,10 +216,12 @@ class BatchLoader:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _without_personal_data(self, rows: pd.DataFrame, reading: Reading) -> pd.DataFrame:
-        for name in ("text", "label", "rating", "source"):
-            column, counts = redact_all(rows[name])
+        unread = rows["written_at"].isna()  # what is a moment is nothing else, whatever its digits look like
+        for name in ("text", "label", "rating", "source", "written"):
+            given = rows[name]
+            column, counts = redact_all(given if name != "written" else given.where(unread, None))
             if counts:
-                rows = rows.assign(**{name: column})
+                rows = rows.assign(**{name: column if name != "written" else column.where(unread, given)})
                 reading.redacted.update(counts)
         return rows
 
@@ -237,8 +244,9 @@ class BatchLoader:
             "origin": FILE,
             "contract": CONTRACT,
         }
-        batches = read_batches(path, text=self._text, label=self._label, batch_rows=self._data.batch_rows)
+        batches = read_batches(path, **self._columns, words=self._data.label_words, batch_rows=self._data.batch_rows)
         for rows in batches:
+            reading.undated += int((rows["written"].notna() & rows["written_at"].isna()).sum())
             if self._data.redact:
                 rows = self._without_personal_data(rows, reading)
             named = rows["source"].where(rows["source"].notna(), source_name(path))
@@ -274,14 +282,24 @@ class BatchLoader:
         return True
 
     def _append_refused(self, reading: Reading, batch_id: str) -> None:
-        """Append those refused rows of a batch that are not there yet from an earlier attempt."""
+        """Append those refused rows of a batch that are not there yet from an earlier attempt.
+
+        Nor may they have become reviews since, by a replay: each would be a duplicate of itself.
+        """
         refused = reading.refused
-        before = self._quarantine.read(columns=["row_number"], where=pads.field("batch_id") == batch_id)
-        numbers = before["row_number"].combine_chunks()
+        there = self._numbers(self._quarantine, batch_id)
+        attempts = len(there)
+        if self._quarantine.recorded([f"{batch_id}/0"]):
+            there = pa.concat_arrays([there, self._numbers(self._reviews, batch_id)])
 
         def missing() -> Iterator[pa.RecordBatch]:
             for rows in refused.batches():
-                yield rows.filter(pc.invert(pc.is_in(rows["row_number"], value_set=numbers)))
+                yield rows.filter(pc.invert(pc.is_in(rows["row_number"], value_set=there)))
 
         if any(rows.num_rows for rows in missing()):
-            self._quarantine.append_batches(missing, ids=[f"{batch_id}/{len(numbers)}"], nbytes=refused.nbytes)
+            self._quarantine.append_batches(missing, ids=[f"{batch_id}/{attempts}"], nbytes=refused.nbytes)
+
+    def _numbers(self, table: Table, batch_id: str) -> pa.Array:
+        """Return the numbers of the rows of a batch that are in a table."""
+        rows = table.read(columns=["row_number"], where=pads.field("batch_id") == batch_id)
+        return rows["row_number"].combine_chunks()

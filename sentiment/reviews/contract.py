@@ -6,8 +6,10 @@ two rules about several rows (`duplicate`, `conflicting_label`) follow the order
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,12 +17,16 @@ import pandas as pd
 
 from sentiment.labels import LABELS, LabelScheme, label_of_rating, label_of_word
 from sentiment.reviews.identity import hash_of, normalise
+from sentiment.reviews.language import UNKNOWN, languages_of, require_known
+from sentiment.reviews.moments import MOMENT
 from sentiment.settings import DataSettings
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-CONTRACT = 1
+DUPLICATE = "duplicate"
+
+CONTRACT = 2
 """Version of the contract, kept with every row that it accepted or refused; it counts changes of what passes."""
 
 REASONS = (
@@ -30,13 +36,17 @@ REASONS = (
     "too_long",
     "unknown_label",
     "neutral_rating",
+    "future_timestamp",
+    "wrong_language",
     "conflicting_label",
+    DUPLICATE,
 )
 """Why a row is refused, most telling first: a row that breaks several rules is counted under one."""
 
 Known: TypeAlias = Mapping[str, str | None] | Callable[[Sequence[str]], Mapping[str, str | None]]
 """Labels of the reviews that exist, by id; or what gives those of some ids."""
 
+_ACCEPTED = ["review_id", "text", "label", "source", "written_at", "row_number"]
 _NO_PLACE = "a rating with no place in the scheme"
 _NUMBER = r"^\s*(-?\d+(?:[.,]\d+)?)"
 _TEN_STAR_SHARE = 0.01
@@ -49,17 +59,24 @@ class Checked:
     Attributes
     ----------
     accepted : DataFrame
-        ``review_id``, ``text``, ``label`` (of the scheme, or None), ``source``, ``row_number``.
+        ``review_id``, ``text``, ``label`` (of the scheme, or None), ``source``, ``written_at``, ``row_number``.
     refused : DataFrame
-        ``reason``, ``text``, ``label`` (label or rating as delivered), ``source``, ``row_number``; ``stars``, the
-        scale, where the label is a rating.
-    duplicates : int
-        Rows left out because the same text with the same label is there already.
+        ``reason``, ``text``, ``label`` (label or rating as delivered), ``source``, ``written`` (as delivered),
+        ``row_number``; ``stars``, the scale, where the label is a rating. Duplicates among them.
     """
 
     accepted: pd.DataFrame
     refused: pd.DataFrame
-    duplicates: int
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Rows by what is wrong with them."""
+        return Counter(self.refused.loc[self.refused["reason"] != DUPLICATE, "reason"].tolist())
+
+    @property
+    def duplicates(self) -> int:
+        """Rows with which nothing is wrong: the same text with the same label is there already."""
+        return int((self.refused["reason"] == DUPLICATE).sum())
 
 
 def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | None = None) -> Checked:
@@ -69,9 +86,9 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     ----------
     frame : DataFrame
         ``text``, ``label``, ``rating``, ``source``, ``row_number``; optionally ``stars`` (the rating scale,
-        otherwise taken from these rows) and ``malformed``.
+        otherwise taken from these rows), ``malformed``, ``written`` and ``written_at``.
     data : DataSettings
-        Label scheme and longest text.
+        Label scheme, limits, languages.
     known : mapping or callable, optional
         Labels of the reviews that exist, by review id; or what returns those of the ids it is given.
     """
@@ -81,26 +98,10 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     kept = rows[reasons.isna()].copy()
     kept["review_id"] = [hash_of(normal) for normal in kept["normal"]]
     before = known(kept["review_id"].tolist()) if callable(known) else known or {}
-    verdicts = pd.Series(_compare(kept, before), index=kept.index, dtype=object)
-    reasons[verdicts.index[verdicts == "conflicting_label"]] = "conflicting_label"
-    refused = delivered[reasons.notna()]
-    as_delivered = refused["label"].where(refused["label"].notna(), refused["rating"])
+    reasons[kept.index] = _compare(kept, before)
     return Checked(
-        accepted=kept.loc[verdicts == "", ["review_id", "text", "label", "source", "row_number"]]
-        .assign(written_at=pd.NaT)
-        .reset_index(drop=True),
-        refused=pd.DataFrame(
-            {
-                "reason": reasons[refused.index],
-                "text": refused["text"],
-                "label": as_delivered,
-                "source": refused["source"],
-                "stars": refused["stars"].where(refused["label"].isna(), None) if "stars" in refused else None,
-                "written": None,
-                "row_number": refused["row_number"],
-            }
-        ).reset_index(drop=True),
-        duplicates=int((verdicts == "duplicate").sum()),
+        accepted=kept.loc[reasons[kept.index].isna(), _ACCEPTED].reset_index(drop=True),
+        refused=_as_delivered(delivered[reasons.notna()], reasons).reset_index(drop=True),
     )
 
 
@@ -124,10 +125,19 @@ def rating_scale(parts: Iterable[pd.Series]) -> int:
 
 
 @lru_cache(maxsize=8)
-def contract(scheme: LabelScheme, max_characters: int) -> DataFrameSchema:
-    """Return the rules about one row; every check is named after its reason."""
+def contract(
+    scheme: LabelScheme, max_characters: int, max_ahead_hours: float, languages: tuple[str, ...]
+) -> DataFrameSchema:
+    """Return the rules about one row; every check is named after its reason.
+
+    Raises
+    ------
+    SettingsError
+        One of the languages is none that can be told.
+    """
     import pandera.pandas as pa
 
+    require_known(languages)
     labels = {*LABELS[scheme], _NO_PLACE}
 
     def decoded(text: pd.Series) -> Any:
@@ -152,6 +162,12 @@ def contract(scheme: LabelScheme, max_characters: int) -> DataFrameSchema:
                 ],
                 nullable=True,
             ),
+            "ahead": pa.Column(
+                float, pa.Check(lambda hours: ~(hours > max_ahead_hours), name="future_timestamp"), nullable=True
+            ),
+            "language": pa.Column(
+                object, pa.Check(lambda language: language.isin({UNKNOWN, *languages}), name="wrong_language")
+            ),
         },
         name="reviews",
     )
@@ -162,7 +178,7 @@ def _broken_rules(rows: pd.DataFrame, data: DataSettings) -> pd.Series:
 
     reasons = pd.Series(None, index=rows.index, dtype=object)
     try:
-        contract(data.scheme, data.max_characters).validate(rows, lazy=True)
+        contract(data.scheme, data.max_characters, data.max_ahead_hours, data.languages).validate(rows, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases
         if not cases["check"].isin(REASONS).all():  # not about a row: these rows were prepared wrongly
@@ -176,11 +192,15 @@ def _prepared(delivered: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
     text = delivered["text"].map(lambda value: "" if pd.isna(value) else str(value)).astype("str")
     normal = [normalise(value) if len(value) <= data.max_characters else value for value in text]
     malformed = delivered.get("malformed", False)
+    written_at = pd.Series(delivered.get("written_at", pd.NaT), index=text.index, dtype=MOMENT)
     return pd.DataFrame(
         {
             "text": text,
             "normal": pd.Series(normal, dtype="str"),
-            "label": _labels(delivered, data.scheme),
+            "label": _labels(delivered, data),
+            "written_at": written_at,
+            "ahead": (written_at - pd.Timestamp.now(UTC)) / pd.Timedelta(hours=1),
+            "language": pd.Series(languages_of(text) if data.languages else UNKNOWN, index=text.index, dtype=object),
             "source": delivered["source"],
             "row_number": delivered["row_number"],
             "malformed": pd.Series(malformed, index=text.index).astype(bool),
@@ -188,35 +208,52 @@ def _prepared(delivered: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
     )
 
 
-def _labels(delivered: pd.DataFrame, scheme: LabelScheme) -> pd.Series:
+def _as_delivered(refused: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+    rated = refused["label"].isna()
+    return pd.DataFrame(
+        {
+            "reason": reasons[refused.index],
+            "text": refused["text"],
+            "label": refused["label"].where(~rated, refused["rating"]),
+            "source": refused["source"],
+            "stars": refused["stars"].where(rated, None) if "stars" in refused else None,
+            "written": refused.get("written"),
+            "row_number": refused["row_number"],
+        }
+    )
+
+
+def _labels(delivered: pd.DataFrame, data: DataSettings) -> pd.Series:
     """Return the label of each row; what is none stays as delivered, for the check to refuse."""
-    words = {value: label_of_word(value, scheme) or str(value) for value in delivered["label"].dropna().unique()}
+    given = delivered["label"].dropna().unique()
+    words = {value: label_of_word(value, data.scheme, words=data.label_words) or str(value) for value in given}
     labels = delivered["label"].map(words).astype(object)
     unnamed = labels.isna() & delivered["rating"].notna()
     if unnamed.any():
         ratings = delivered.loc[unnamed, "rating"]
         numbers = rating_numbers(ratings)
         stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale([numbers])
-        meant = [_label_of_stars(raw, number, scheme, stars) for raw, number in zip(ratings, numbers, strict=True)]
+        meant = [_label_of_stars(raw, number, data, stars) for raw, number in zip(ratings, numbers, strict=True)]
         labels[unnamed] = meant
     return labels.where(labels.notna(), None)
 
 
-def _label_of_stars(raw: object, number: float, scheme: LabelScheme, stars: int) -> str:
+def _label_of_stars(raw: object, number: float, data: DataSettings, stars: int) -> str:
     if not 1 <= number <= stars:
         return f"rating {raw}"
-    return label_of_rating(number, scheme, stars=stars) or _NO_PLACE
+    return label_of_rating(number, data.scheme, stars=stars, ratings=data.rating_labels) or _NO_PLACE
 
 
-def _compare(rows: pd.DataFrame, known: Mapping[str, str | None]) -> list[str]:
+def _compare(rows: pd.DataFrame, known: Mapping[str, str | None]) -> list[str | None]:
+    """Return the reason why each row is refused for those before it, or None."""
     seen: dict[str, str | None] = {}
-    verdicts = []
+    verdicts: list[str | None] = []
     for review_id, label in zip(rows["review_id"], rows["label"], strict=True):
         is_known = review_id in seen or review_id in known
         before = seen[review_id] if review_id in seen else known.get(review_id)
         if not is_known or (before is None and label is not None):  # a label may come later than its text
             seen[review_id] = label
-            verdicts.append("")
+            verdicts.append(None)
         else:
-            verdicts.append("duplicate" if label in (None, before) else "conflicting_label")
+            verdicts.append(DUPLICATE if label in (None, before) else "conflicting_label")
     return verdicts

@@ -5,12 +5,12 @@ A file that cannot be read is left where it is and does not stop the others; the
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from sentiment.errors import DataError, SentimentError, SourceError
@@ -39,9 +39,9 @@ class IngestResult:
     skipped : int
         Files left out because their content had been ingested before.
     accepted, duplicates : int
-        Rows added; rows that were there already.
+        Rows added; rows sent to the quarantine because they were there already.
     refused : dict of str to int
-        Rows sent to the quarantine, by reason.
+        Rows sent to the quarantine for what is wrong with them, by reason.
     predictions : int
         Predictions moved from the landing zone.
     redacted : dict of str to int
@@ -81,6 +81,7 @@ def ingest(
     paths: Sequence[Path | str] = (),
     text: str | None = None,
     label: str | None = None,
+    time: str | None = None,
     source: str | None = None,
 ) -> IngestResult:
     """Ingest files; without any, everything in the inbox and the prediction landing zone.
@@ -91,7 +92,7 @@ def ingest(
         Storage, label scheme, limits.
     paths : sequence of Path or str
         Files, folders of text files, or ``https://`` and ``s3://`` addresses; they are left where they are.
-    text, label : str, optional
+    text, label, time : str, optional
         Names of the columns, see `sentiment.reviews.sources.read_batches`.
     source : str, optional
         Source of all these reviews; otherwise the file's own column, or the name of the file.
@@ -105,13 +106,13 @@ def ingest(
     DataError
         The contract refused every row of a given path.
     """
-    started = time.monotonic()
+    started = monotonic()
     storage = Storage(settings)
     batches: list[Batch] = []
     failures: list[SentimentError] = []
     predictions = Moved()
     with exclusive(settings, "ingest"):
-        loader = BatchLoader(settings, storage, text=text, label=label, source=source)
+        loader = BatchLoader(settings, storage, text=text, label=label, time=time, source=source)
         loader.clean()
         found = [] if paths else inbox.entries(storage)
         ready = inbox.settled(storage, found, seconds=settings.data.settle_seconds)
@@ -123,7 +124,7 @@ def ingest(
                 failures.append(error)
         if not paths:
             predictions = move_predictions(settings)
-    result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=time.monotonic() - started)
+    result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=monotonic() - started)
     if failures:
         raise _combined(failures, result)
     return result
@@ -168,6 +169,10 @@ def _cure(refused: Mapping[str, int]) -> str:
             return "check its delimiters and quotes"
         case "too_long":
             return "split the texts or raise data.max_characters"
+        case "future_timestamp":
+            return "check the column of the moments (--time) and the clocks"
+        case "wrong_language":
+            return "add the language to data.languages, or empty it to take any"
         case _:
             return "check the columns (--text, --label) and the label scheme (data.scheme)"
 

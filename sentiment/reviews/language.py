@@ -35,6 +35,8 @@ def require_known(languages: Sequence[str]) -> None:
     SettingsError
         One of them is no language that can be told.
     """
+    if not languages:  # and load no model
+        return
     if unknown := sorted(set(languages) - _codes()):
         raise SettingsError(
             f"data.languages: {', '.join(unknown)} is no language that can be told.",

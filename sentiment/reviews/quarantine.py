@@ -1,14 +1,15 @@
 """What an operator does about refused rows and held batches: list, show, replay, release, drop.
 
 Replaying moves rows through the contract again, after a rule or a setting was corrected. Accepted rows are
-committed to the reviews before they leave the quarantine; a replay that was killed between finds them there as
-duplicates, and only removes them.
+committed to the reviews before they leave the quarantine; a replay that was killed between finds these very rows
+there, by batch and number, and only removes them. A duplicate of another row stays.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
 from sentiment.reviews.identity import split_of
 from sentiment.reviews.lock import exclusive
+from sentiment.reviews.moments import days_come_first, parse_moments
 from sentiment.reviews.table import FILE, Quarantine, Reviews, latest_snapshot
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -48,7 +50,7 @@ class RefusedRows:
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What a replay did: rows that became reviews, that were there already, and that stay refused."""
+    """What a replay did: rows that became reviews, that are there already, and that stay refused."""
 
     accepted: int
     duplicates: int
@@ -86,8 +88,10 @@ def show_refused(storage: Storage, batch: str, *, newest: int = 20) -> list[dict
         It has none.
     """
     rows = _rows(storage, batch).head(newest)
-    names = ["row_number", "reason", "label", "text", "source_file", "batch_id"]
-    return [{str(name): value for name, value in row.items()} for row in rows[names].to_dict("records")]
+    names = ["row_number", "reason", "label", "written", "text", "contract", "source_file", "batch_id"]
+    shown = rows.assign(contract=rows["contract"].astype("Int64"))[names].astype(object)
+    found = shown.where(shown.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in found]
 
 
 def replay(settings: Settings, *, batch: str | None = None) -> ReplayResult:
@@ -101,7 +105,7 @@ def replay(settings: Settings, *, batch: str | None = None) -> ReplayResult:
         for name in batches:
             checked = _replay_one(settings, storage, loader, name)
             total.update(accepted=len(checked.accepted), duplicates=checked.duplicates)
-            refused.update(checked.refused["reason"].tolist())
+            refused.update(checked.reasons)
     snapshot = latest_snapshot(storage)
     return ReplayResult(
         accepted=total["accepted"],
@@ -194,19 +198,36 @@ def _replay_one(settings: Settings, storage: Storage, loader: BatchLoader, batch
         key = f"replay/{batch_id}/{hashlib.sha256(numbers.encode()).hexdigest()[:16]}"
         Reviews(storage).append(accepted, ids=[key])
         loader.known.update(checked.accepted["review_id"].tolist(), checked.accepted["label"].tolist())
-    staying = set(checked.refused["row_number"])
-    gone = [number for number in rows["row_number"].tolist() if number not in staying]
-    quarantine = Quarantine(storage)
-    for start in range(0, len(gone), 1_000):
-        some = ", ".join(str(number) for number in gone[start : start + 1_000])
-        quarantine.delete(f"batch_id = '{batch_id}' AND row_number IN ({some})")
+    _settle(storage, batch_id, rows, checked)
     return checked
+
+
+def _settle(storage: Storage, batch_id: str, rows: pd.DataFrame, checked: Checked) -> None:
+    """Remove from the quarantine the rows that are reviews, and give the others the reason they have now."""
+    quarantine, reviews = Quarantine(storage), Reviews(storage)
+    own = reviews.read(columns=["row_number"], where=pads.field("batch_id") == batch_id)
+    gone = sorted({*own["row_number"].to_pylist()} & {*rows["row_number"].tolist()})
+    for some in _predicates(batch_id, gone):
+        quarantine.delete(some)
+    before = dict(zip(rows["row_number"], rows["reason"], strict=True))
+    staying = checked.refused[~checked.refused["row_number"].isin(gone)]
+    for reason, part in staying.groupby("reason"):
+        changed = [number for number in part["row_number"].tolist() if before[number] != reason]
+        for some in _predicates(batch_id, changed):
+            quarantine.update(some, {"reason": f"'{reason}'", "contract": str(CONTRACT)})
+
+
+def _predicates(batch_id: str, numbers: Sequence[int]) -> Iterator[str]:
+    for start in range(0, len(numbers), 1_000):
+        some = ", ".join(map(str, numbers[start : start + 1_000]))
+        yield f"batch_id = '{batch_id}' AND row_number IN ({some})"
 
 
 def _as_delivered(rows: pd.DataFrame) -> pd.DataFrame:
     """Return refused rows as a reader would give them; a row with a scale has a rating."""
     given = rows["label"].astype(object).where(rows["label"].notna(), None)
     rated = rows["stars"].notna()
+    written = rows["written"].astype(object).where(rows["written"].notna(), None)
     frame = pd.DataFrame(
         {
             "text": rows["text"],
@@ -214,6 +235,8 @@ def _as_delivered(rows: pd.DataFrame) -> pd.DataFrame:
             "rating": given.where(rated, None),
             "source": rows["source"].where(rows["source"].notna(), rows["source_file"]),
             "row_number": rows["row_number"],
+            "written": written,
+            "written_at": parse_moments(written, day_first=days_come_first([written])),
             "malformed": rows["reason"] == "malformed_row",
         }
     )

@@ -1,20 +1,18 @@
-"""Sources of reviews: which column is which, whatever the file format, in bounded batches.
+"""Sources of reviews: what the values of a file mean, whatever its format, in bounded batches.
 
-Columns are found by name (`TEXT_NAMES` and so on; case, spaces, hyphens and underscores do not count) or
-named by the caller. A label column wins over a rating column; without either the reviews are unlabelled. The
-rating scale, 5 or 10, is that of the whole file (see `sentiment.reviews.contract.rating_scale`), for which
-the ratings are read once ahead of the rows. So are labels that are numbers: 0 and 1 are labels, 1 to 5 are
-ratings, and what could be either is refused, since a 1 is the best in the one and the worst in the other.
+Columns are found by name or named by the caller (see `sentiment.reviews.columns`). What depends on the whole file is
+looked up once, ahead of the rows. The rating scale, 5 or 10 (see `sentiment.reviews.contract.rating_scale`). Whether
+labels that are numbers are labels: 0 and 1 are, 1 to 5 are ratings, and what could be either is refused, since a 1 is
+the best in the one and the worst in the other. And whether days come before months.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,35 +21,25 @@ import pandas as pd
 import pyarrow as pa
 
 from sentiment.errors import SentimentError, SourceError
+from sentiment.labels import plain_label
+from sentiment.reviews.columns import SHOWN, Columns, find_columns
 from sentiment.reviews.contract import rating_numbers, rating_scale
 from sentiment.reviews.formats import COMPRESSIONS, reader_of
-
-TEXT_NAMES = (
-    *("text", "review", "reviewtext", "reviewbody", "body", "content", "comment", "comments"),
-    *("verifiedreviews", "sentence", "message", "reviewcontent"),
-)
-LABEL_NAMES = ("label", "sentiment", "class", "target", "polarity")
-RATING_NAMES = ("rating", "overall", "stars", "score", "starrating", "reviewrating", "reviewscore")
-SOURCE_NAMES = ("source", "domain", "category")
+from sentiment.reviews.moments import days_come_first, may_come_either_way, parse_moments
 
 UNLABELLED_FOLDERS = ("unsup", "unlabelled", "unlabeled")
 _CHUNK = 1 << 20
-_SHOWN = 20
 _STRAY_SHARE = 0.01  # numbers as rare as this are slips of the pen and say nothing about the others
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The names that a file gives to its columns; None for what it lacks."""
-
-    text: str
-    label: str | None
-    rating: str | None
-    source: str | None
-
-
 def read_batches(
-    path: Path, *, text: str | None = None, label: str | None = None, batch_rows: int
+    path: Path,
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    time: str | None = None,
+    words: Collection[str] = (),
+    batch_rows: int,
 ) -> Iterator[pd.DataFrame]:
     """Read a file, or a folder with a subfolder of ``.txt`` files a label, in batches.
 
@@ -59,17 +47,20 @@ def read_batches(
     ----------
     path : Path
         csv, tsv, jsonl, json (one object a line), each also ``.gz`` or ``.zst``; parquet; xlsx; a folder.
-    text, label : str, optional
+    text, label, time : str, optional
         Names of these columns; found by their usual names otherwise. A `label` that is one of `RATING_NAMES`
         is read as a rating.
+    words : collection of str, optional
+        Labels that somebody has given a meaning, whether or not they are numbers.
     batch_rows : int
         Most rows of a batch.
 
     Yields
     ------
     DataFrame
-        ``text``, ``label``, ``rating``, ``source`` as delivered (strings or None); ``row_number``, from 1;
-        ``stars``, the rating scale; ``malformed``, whether the row could not be taken apart.
+        ``text``, ``label``, ``rating``, ``source``, ``written`` as delivered (strings or None); ``row_number``,
+        from 1; ``stars``, the rating scale; ``malformed``, whether the row could not be taken apart; ``written_at``,
+        the moment that ``written`` means, or NaT.
 
     Raises
     ------
@@ -82,51 +73,17 @@ def read_batches(
         columns: list[Columns] = []
 
         def pick(found: Sequence[str]) -> list[str]:
-            columns.append(find_columns(path, found, text=text, label=label))
+            columns.append(find_columns(path, found, text=text, label=label, time=time))
             return [name for name in vars(columns[0]).values() if name is not None]
 
-        stars: int | None = None
+        reading: _Reading | None = None
         for batch in reader_of(path)(path, batch_rows, pick):
             rows += len(batch)
-            if stars is None:
-                columns[0] = _numbers_as_ratings(path, columns[0], batch, batch_rows)
-                stars = _stars(path, columns[0], batch_rows)
-            yield _delivered(batch, columns[0], stars, is_folder=path.is_dir())
+            if reading is None:
+                reading = _looked_ahead(path, columns[0], batch, batch_rows, words)
+            yield _delivered(batch, reading, is_folder=path.is_dir())
     if rows == 0:
         raise SourceError(f"{path} has no rows{_only_header(path)}.", fix="Deliver the file again, with reviews.")
-
-
-def find_columns(path: Path, found: Sequence[str], *, text: str | None, label: str | None) -> Columns:
-    """Return which of the columns found are text, label, rating and source.
-
-    Raises
-    ------
-    SourceError
-        There is no text column, or a column named by the caller is absent. Names the columns found.
-    """
-    text_column = _named(path, found, text, "text") if text else _usual(found, TEXT_NAMES)
-    if text_column is None:
-        raise SourceError(
-            f"{path} has no column of review texts; its columns are {_listed(found)}.",
-            fix="Name the column of the texts with --text (text=), that of the labels with --label (label=).",
-        )
-    label_column = _named(path, found, label, "label") if label else _usual(found, LABEL_NAMES)
-    rating_column = None if label else _usual(found, RATING_NAMES)
-    if label and label_column is not None and _plain(label_column) in RATING_NAMES:
-        label_column, rating_column = None, label_column
-    others = {text_column, label_column}
-    columns = Columns(
-        text=text_column,
-        label=label_column if label_column != text_column else None,
-        rating=rating_column if label_column is None and rating_column not in others else None,
-        source=_usual([name for name in found if name not in others], SOURCE_NAMES),
-    )
-    for name in vars(columns).values():
-        if name is not None and list(found).count(name) > 1:
-            raise SourceError(
-                f"{path} has {list(found).count(name)} columns named {name!r}.", fix="Rename or remove all but one."
-            )
-    return columns
 
 
 def digest(path: Path) -> str:
@@ -175,26 +132,47 @@ def source_name(path: Path) -> str:
     return name.name if path.is_dir() else name.stem
 
 
-def _delivered(batch: pd.DataFrame, columns: Columns, stars: int, *, is_folder: bool) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Reading:
+    """How to read a file, known once it was looked through: what its columns, ratings and dates mean."""
+
+    columns: Columns
+    stars: int
+    day_first: bool
+
+
+def _looked_ahead(
+    path: Path, columns: Columns, first: pd.DataFrame, batch_rows: int, words: Collection[str]
+) -> _Reading:
+    columns = _numbers_as_ratings(path, columns, first, batch_rows, words)
+    return _Reading(columns, _stars(path, columns, batch_rows), _day_first(path, columns, first, batch_rows))
+
+
+def _delivered(batch: pd.DataFrame, reading: _Reading, *, is_folder: bool) -> pd.DataFrame:
+    columns = reading.columns
     names = [role for role, name in vars(columns).items() if name is not None]
     frame = batch.rename(columns=dict(enumerate(names)))
     for role in vars(columns):
         if role not in frame:
             frame[role] = pd.Series(None, index=frame.index, dtype=object)
-    for role in ("label", "rating", "source"):  # an empty cell says nothing
+    for role in ("label", "rating", "source", "written"):  # an empty cell says nothing
         words = frame[role].map(lambda value: value.strip() if isinstance(value, str) else value)
         frame[role] = words.where(words.notna() & (words != ""), None)
     if is_folder:
         frame["label"] = frame["label"].where(~frame["label"].isin(UNLABELLED_FOLDERS), None)
-    return frame[[*vars(columns), "row_number", "malformed"]].assign(stars=stars)
+    return frame[[*vars(columns), "row_number", "malformed"]].assign(
+        stars=reading.stars, written_at=parse_moments(frame["written"], day_first=reading.day_first)
+    )
 
 
-def _numbers_as_ratings(path: Path, columns: Columns, first: pd.DataFrame, batch_rows: int) -> Columns:
+def _numbers_as_ratings(
+    path: Path, columns: Columns, first: pd.DataFrame, batch_rows: int, words: Collection[str]
+) -> Columns:
     """Return the columns, with a label column that holds ratings as what it is."""
     if columns.label is None or path.is_dir():
         return columns
-    place = [name for name in vars(columns).values() if name is not None].index(columns.label)
-    labels = first[place].dropna()
+    labels = _column(first, columns, columns.label).dropna()
+    labels = labels[~labels.map(plain_label).isin(words)]
     if labels.empty or rating_numbers(labels).isna().mean() > _STRAY_SHARE:  # words
         return columns
     counts: Counter[float] = Counter()
@@ -206,10 +184,10 @@ def _numbers_as_ratings(path: Path, columns: Columns, first: pd.DataFrame, batch
     if usual[0] >= 1 and usual[-1] > 3:
         return replace(columns, label=None, rating=columns.label)
     raise SourceError(
-        f"The labels of {path} are the numbers {', '.join(f'{number:g}' for number in usual[:_SHOWN])}, "
+        f"The labels of {path} are the numbers {', '.join(f'{number:g}' for number in usual[:SHOWN])}, "
         "which may mean anything.",
         fix="Write words (negative, positive), or 0 and 1. Ratings are numbers from 1 to 5 or to 10; "
-        "name their column `rating`.",
+        "name their column `rating`. What other numbers mean can be set: data.label_words.",
     )
 
 
@@ -217,35 +195,23 @@ def _stars(path: Path, columns: Columns, batch_rows: int) -> int:
     return 5 if columns.rating is None else rating_scale(_numbers(path, columns.rating, batch_rows))
 
 
+def _day_first(path: Path, columns: Columns, first: pd.DataFrame, batch_rows: int) -> bool:
+    """Return whether days come before months in dates like 07/08/2018; the file is only read if it has some."""
+    if columns.written is None or not may_come_either_way(_column(first, columns, columns.written)):
+        return False
+    batches = reader_of(path)(path, batch_rows, lambda _: [str(columns.written)])
+    return days_come_first(batch.loc[~batch["malformed"], 0] for batch in batches)
+
+
+def _column(batch: pd.DataFrame, columns: Columns, name: str) -> pd.Series:
+    """Return a column of a batch, whose columns are numbered."""
+    return batch[[other for other in vars(columns).values() if other is not None].index(name)]
+
+
 def _numbers(path: Path, column: str, batch_rows: int) -> Iterator[pd.Series]:
     """Yield the numbers of a column, batch by batch."""
     for batch in reader_of(path)(path, batch_rows, lambda _: [column]):
         yield rating_numbers(batch.loc[~batch["malformed"], 0])
-
-
-def _usual(found: Sequence[str], names: Sequence[str]) -> str | None:
-    plain = {_plain(name): name for name in reversed(found)}
-    return next((plain[name] for name in names if name in plain), None)
-
-
-def _named(path: Path, found: Sequence[str], name: str, role: str) -> str:
-    if name in found:
-        return name
-    if match := next((other for other in found if _plain(other) == _plain(name)), None):
-        return match
-    raise SourceError(
-        f"{path} has no column {name!r}; its columns are {_listed(found)}.",
-        fix=f"Name one of these with --{role} ({role}=).",
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return (", ".join(names[:_SHOWN]) or "(none)") + more
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).lower()
 
 
 def _add(total: hashlib._Hash, path: Path) -> None:

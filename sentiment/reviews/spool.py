@@ -41,10 +41,10 @@ class Spool:
         """Write rows."""
         if frame.empty:
             return
-        batch = pa.RecordBatch.from_pandas(frame, schema=self.schema, preserve_index=False)
+        rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
         with storage_errors(str(self._path)):
-            self._writer.write_batch(batch)
-        self.rows += batch.num_rows
+            self._writer.write_table(rows.combine_chunks())
+        self.rows += rows.num_rows
 
     def close(self) -> None:
         """End writing."""

@@ -176,17 +176,24 @@ class Table:
 
     def delete(self, predicate: str) -> None:
         """Remove the rows that match a predicate; nothing happens if there is no table yet."""
+        self._commit(lambda table: table.delete(predicate))
+
+    def update(self, predicate: str, values: dict[str, str]) -> None:
+        """Give columns of the rows that match a predicate the values of SQL expressions."""
+        self._commit(lambda table: table.update(predicate=predicate, updates=values))
+
+    def _commit(self, change: Callable[[DeltaTable], object]) -> None:
         for attempt in range(_COMMIT_ATTEMPTS):
             table = self.open()
             if table is None:
                 return
             with storage_errors(self.uri):
                 try:
-                    table.delete(predicate)
+                    change(table)
                     return
                 except CommitFailedError:
                     time.sleep(0.02 * (attempt + 1))
-        raise StorageError(f"{self.uri} is too busy to remove rows.", fix="Run the same command again.")
+        raise StorageError(f"{self.uri} is too busy to change rows.", fix="Run the same command again.")
 
     def read_batches(
         self, *, columns: Sequence[str], where: pads.Expression | None = None, version: int | None = None

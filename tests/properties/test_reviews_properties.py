@@ -93,7 +93,8 @@ def test_every_row_is_accepted_refused_or_a_duplicate_and_no_two_accepted_share_
     frame = pd.DataFrame(rows, columns=["text", "label"], dtype=object)
     frame = frame.assign(rating=None, source="test", row_number=range(1, len(frame) + 1))
     checked = apply_contract(frame, DataSettings(scheme=scheme))
-    assert len(checked.accepted) + len(checked.refused) + checked.duplicates == len(rows)
+    assert len(checked.accepted) + len(checked.refused) == len(rows)
+    assert sum(checked.reasons.values()) + checked.duplicates == len(checked.refused)
     assert set(checked.accepted["label"].dropna()) <= set(LABELS[scheme])
     labelled = checked.accepted.dropna(subset=["label"])
     assert labelled["review_id"].is_unique

@@ -84,7 +84,12 @@ def test_the_same_text_and_label_is_a_duplicate_and_another_label_a_conflict() -
     )
     assert checked.accepted["row_number"].tolist() == [1]
     assert checked.duplicates == 2
-    assert checked.refused[["reason", "row_number", "label"]].to_numpy().tolist() == [["conflicting_label", 3, "neg"]]
+    assert checked.refused[["reason", "row_number", "label"]].astype(object).to_numpy().tolist() == [
+        ["duplicate", 2, "1"],
+        ["conflicting_label", 3, "neg"],
+        ["duplicate", 4, None],
+    ]
+    assert checked.reasons == {"conflicting_label": 1}
 
 
 def test_reviews_that_exist_count_as_rows_before_the_first() -> None:
@@ -98,7 +103,8 @@ def test_reviews_that_exist_count_as_rows_before_the_first() -> None:
     )
     assert checked.accepted["row_number"].tolist() == [3]
     assert checked.duplicates == 2
-    assert checked.refused["row_number"].tolist() == [2]
+    assert checked.reasons == {"conflicting_label": 1}
+    assert checked.refused["row_number"].tolist() == [1, 2, 4]
     assert known[review_id_of("b")] is None
 
 

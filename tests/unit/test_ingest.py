@@ -92,8 +92,9 @@ def test_the_inbox_goes_into_the_tables_and_is_emptied(settings: Settings) -> No
     ]
     assert len(read_snapshot(Storage(settings), 1, labelled_only=False)) == 3
     quarantine = Quarantine(Storage(settings)).read().to_pandas().sort_values("row_number")
-    assert quarantine["row_number"].tolist() == [4, 5, 6, 7]
-    assert quarantine["label"].tolist() == ["neutral", "pos", "pos", "what"]
+    assert quarantine["row_number"].tolist() == [2, 4, 5, 6, 7]
+    assert quarantine["reason"].tolist()[0] == "duplicate"
+    assert quarantine["label"].tolist()[1:] == ["neutral", "pos", "pos", "what"]
     assert set(quarantine["source_file"]) == {"shop.csv"}
 
 
@@ -291,7 +292,7 @@ def test_every_row_of_a_real_file_is_accepted_a_duplicate_or_refused(settings: S
     result = ingest(settings, paths=[path])
     assert result.accepted + result.duplicates + sum(result.refused.values()) == delivered
     assert set(result.refused) == {"neutral_rating", "empty_text"}
-    assert len(Quarantine(Storage(settings)).read()) == sum(result.refused.values())
+    assert len(Quarantine(Storage(settings)).read()) == result.duplicates + sum(result.refused.values())
     assert set(read_snapshot(Storage(settings), 1)["label"]) == {"negative", "positive"}
 
 

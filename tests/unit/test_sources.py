@@ -349,6 +349,6 @@ def test_real_files_are_read_with_no_options(real_data: Path, settings: Settings
         assert batch["label"].notna().all() == has_label
         assert batch["rating"].isna().all() == has_label
         checked = apply_contract(batch, settings.data)
-        assert len(checked.accepted) + len(checked.refused) + checked.duplicates == len(batch)
+        assert len(checked.accepted) + len(checked.refused) == len(batch)
         assert not checked.refused["reason"].isin(["malformed_row", "bad_encoding", "unknown_label"]).any()
     assert total >= 500
