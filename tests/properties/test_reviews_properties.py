@@ -1,6 +1,7 @@
 """What holds for every text, seed and share."""
 
 import json
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.reviews.contract import apply_contract
 from sentiment.reviews.identity import letters_and_digits, normalise, review_id_of, split_of
+from sentiment.reviews.moments import parse_moments
 from sentiment.reviews.sample import DOMAINS, generate
 from sentiment.reviews.sources import read_batches
 from sentiment.settings import DataSettings
@@ -127,3 +129,24 @@ def test_what_is_written_as_json_lines_is_read_back_in_bounded_batches(texts: li
     rows = pd.concat(batches)
     assert rows["text"].tolist() == texts
     assert rows["row_number"].tolist() == list(range(1, len(texts) + 1))
+
+
+FORMS = ["%Y-%m-%d %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%b %d, %Y %H:%M:%S", "%a %b %d %H:%M:%S %Y"]
+
+
+@given(st.lists(st.integers(0, 7 * 10**9), min_size=1), st.sampled_from(FORMS))
+def test_a_moment_written_in_any_form_is_read_back(seconds: list[int], form: str) -> None:
+    moments = [datetime.fromtimestamp(moment, UTC) for moment in seconds]
+    written = pd.Series([moment.strftime(form) for moment in moments], dtype=object)
+    assert parse_moments(written).tolist() == moments
+
+
+@given(st.integers(10**8, 4 * 10**9), st.sampled_from([1, 10**3, 10**6, 10**9]))
+def test_unix_time_is_read_in_any_unit(seconds: int, unit: int) -> None:
+    [moment] = parse_moments(pd.Series([str(seconds * unit)], dtype=object))
+    assert abs(moment.timestamp() - seconds) < 1e-3
+
+
+@given(st.lists(st.none() | TEXTS))
+def test_no_text_stops_the_reading_of_moments(written: list[str | None]) -> None:
+    assert len(parse_moments(pd.Series(written, dtype=object))) == len(written)

@@ -5,10 +5,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from sentiment.errors import SettingsError
 from sentiment.labels import LabelScheme
 from sentiment.reviews.contract import Checked, apply_contract, rating_numbers, rating_scale
 from sentiment.reviews.identity import review_id_of
-from sentiment.settings import DataSettings
+from sentiment.settings import DataSettings, load_settings
+
+NOW = pd.Timestamp.now("UTC")
 
 
 def rows(*given: dict[str, Any]) -> pd.DataFrame:
@@ -38,11 +41,14 @@ def check(*given: dict[str, Any], known: dict[str, str | None] | None = None, **
         ({"rating": "many"}, "unknown_label"),
         ({"rating": "3"}, "neutral_rating"),
         ({"malformed": True}, "malformed_row"),
+        ({"written_at": NOW + pd.Timedelta(hours=25)}, "future_timestamp"),
+        ({"written_at": pd.Timestamp("9999-12-31", tz="UTC")}, "future_timestamp"),
+        ({"text": "Una película oscura, precisa y casi siempre conmovedora."}, "wrong_language"),
     ],
 )
 def test_a_row_is_refused_with_its_reason(row: dict[str, Any], reason: str) -> None:
     blank = {"malformed": False}
-    checked = check({**blank, **row}, {**blank, "text": "kept"}, max_characters=200)
+    checked = check({**blank, **row}, {**blank, "text": "kept"}, max_characters=200, languages=("en", "de"))
     assert checked.refused["reason"].tolist() == [reason]
     assert checked.refused["row_number"].tolist() == [1]
     assert checked.accepted["text"].tolist() == ["kept"]
@@ -124,3 +130,67 @@ def test_ratings_are_numbers_however_they_are_written() -> None:
 )
 def test_the_scale_is_ten_only_if_more_than_a_slip_says_so(numbers: list[float], scale: int) -> None:
     assert rating_scale([pd.Series(numbers[:1], dtype=float), pd.Series(numbers[1:], dtype=float)]) == scale
+
+
+def test_what_was_written_by_tomorrow_is_accepted_with_its_moment() -> None:
+    moments = [NOW - pd.Timedelta(days=900), NOW + pd.Timedelta(hours=23), pd.NaT]
+    checked = check(*({"text": str(n), "written_at": moment} for n, moment in enumerate(moments)))
+    assert checked.accepted["written_at"].tolist()[:2] == moments[:2]
+    assert checked.accepted["written_at"].isna().tolist() == [False, False, True]
+
+
+def test_how_far_ahead_a_clock_may_be_is_a_setting() -> None:
+    row = {"written_at": NOW + pd.Timedelta(hours=2), "written": "in two hours"}
+    assert check(row, max_ahead_hours=3).refused.empty
+    assert check(row, max_ahead_hours=1).refused["written"].tolist() == ["in two hours"]
+
+
+@pytest.mark.parametrize("text", ["Merci!", "Sehr gut", "Echo Dot", "Die Musik hat mir sehr gut gefallen, danke."])
+def test_a_text_passes_if_its_language_is_wanted_or_not_certain(text: str) -> None:
+    assert check({"text": text}, languages=("en", "de")).refused.empty
+
+
+def test_a_language_that_cannot_be_told_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(SettingsError, match="tlh is no language"):
+        check({"text": "nuqneH"}, languages=("tlh",))
+
+
+@pytest.mark.parametrize(
+    ("ratings", "row", "label"),
+    [
+        ({1: "negative", 2: "negative", 3: "positive"}, {"rating": "3"}, "positive"),
+        ({1: "negative", 5: "positive"}, {"rating": "2"}, None),
+        ({1: "negative", 2: "negative", 3: "positive"}, {"rating": "2.5"}, "positive"),
+        ({1: "negative", 2: "negative", 3: "positive"}, {"rating": "5", "stars": 10}, "positive"),
+        ({1: "negative", 2: "negative", 3: "positive"}, {"rating": "4", "stars": 10}, "negative"),
+        ({7: "negative", 8: "positive"}, {"rating": "7", "stars": 10}, "negative"),
+        ({7: "negative", 8: "positive"}, {"rating": "4"}, "positive"),
+        ({7: "negative", 8: "positive"}, {"rating": "3.5"}, "negative"),
+    ],
+)
+def test_ratings_mean_what_is_set(ratings: dict[int, str], row: dict[str, Any], label: str | None) -> None:
+    checked = check({"stars": 5, **row}, rating_labels=ratings)
+    assert checked.accepted["label"].tolist() == ([label] if label else [])
+    assert checked.refused["reason"].tolist() == ([] if label else ["neutral_rating"])
+
+
+def test_labels_of_your_own_mean_what_is_set() -> None:
+    checked = check(
+        {"label": " Gut ", "text": "a"}, {"label": "2.0", "text": "b"}, label_words={"gut": "positive", "2": "negative"}
+    )
+    assert checked.accepted["label"].tolist() == ["positive", "negative"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"rating_labels": {"1": "awful"}}, "rating_labels has 'awful', but the labels of the scheme binary"),
+        ({"rating_labels": {"11": "positive"}}, "less than or equal to 10"),
+        ({"rating_labels": {"good": "positive"}}, "valid integer"),
+        ({"label_words": {"gut": "fine"}}, "label_words has 'fine'"),
+        ({"scheme": "five_star", "label_words": {"gut": "positive"}}, "are 1, 2, 3, 4, 5"),
+    ],
+)
+def test_a_meaning_that_the_scheme_does_not_have_is_named(data: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        load_settings(data=data)
