@@ -59,6 +59,7 @@ def show(
             "Labels": _counted(found.labels),
             "Splits": _counted(found.splits),
             "Sources": _counted(found.sources),
+            "Contract": _counted({f"version {name}:": count for name, count in found.contracts.items()}),
             "Digest": found.digest,
         },
     )

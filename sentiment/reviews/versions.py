@@ -36,8 +36,8 @@ class SnapshotSummary:
     ----------
     rows : int
         Reviews; a text that was labelled later counts once.
-    labels, splits, sources : dict of str to int
-        Rows by label, side of the split, source.
+    labels, splits, sources, contracts : dict of str to int
+        Rows by label, side of the split, source, version of the contract that let them in.
     digest : str
         32 hexadecimal digits, see the module.
     """
@@ -47,6 +47,7 @@ class SnapshotSummary:
     labels: dict[str, int]
     splits: dict[str, int]
     sources: dict[str, int]
+    contracts: dict[str, int]
     digest: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,12 +120,12 @@ def summarise(storage: Storage, version: int) -> SnapshotSummary:
     DataError
         There is no such snapshot.
     """
-    counts = {name: Counter[str]() for name in ("label", "split", "source")}
+    counts = {name: Counter[str]() for name in ("label", "split", "source", "contract")}
     rows = total = 0
-    for batch in reviews_of(storage, version, columns=["review_id", "label", "split", "source"]):
+    for batch in reviews_of(storage, version, columns=["review_id", *counts]):
         for name, counter in counts.items():
             for item in batch[name].value_counts().to_pylist():
-                counter[item["values"] or UNLABELLED] += item["counts"]
+                counter[str(item["values"] or UNLABELLED)] += item["counts"]
         rows += batch.num_rows
         total += sum(_hashes(batch))
     return SnapshotSummary(
@@ -133,6 +134,7 @@ def summarise(storage: Storage, version: int) -> SnapshotSummary:
         labels=_sorted(counts["label"]),
         splits=_sorted(counts["split"]),
         sources=_sorted(counts["source"]),
+        contracts=_sorted(counts["contract"]),
         digest=f"{total % 256**_DIGEST_BYTES:032x}",
     )
 

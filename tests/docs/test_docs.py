@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.cli import app
-from sentiment.reviews.contract import REASONS
+from sentiment.reviews.contract import CONTRACT, REASONS
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -55,6 +55,11 @@ def test_every_reason_of_the_contract_is_explained() -> None:
     explained = (PROJECT / "docs" / "data.md").read_text()
     missing = [reason for reason in REASONS if f"| `{reason}` |" not in explained]
     assert missing == []
+
+
+def test_every_version_of_the_contract_is_explained() -> None:
+    explained = (PROJECT / "docs" / "data.md").read_text()
+    assert [version for version in range(1, CONTRACT + 1) if f"| {version} |" not in explained] == []
 
 
 def test_no_package_registry_is_named() -> None:

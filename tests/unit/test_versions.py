@@ -10,6 +10,7 @@ import pytest
 
 from sentiment.cli import main
 from sentiment.errors import DataError
+from sentiment.reviews.contract import CONTRACT
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.sample import write_sample
 from sentiment.reviews.versions import compare, snapshot_log, summarise
@@ -119,6 +120,8 @@ def test_the_command_line_logs_shows_and_compares(
     assert "reviews@v2" in sentiment("log")
     shown = json.loads(sentiment("show", "--json"))
     assert (shown["snapshot"], shown["rows"]) == ("reviews@v2", 400)
+    assert shown["contracts"] == {str(CONTRACT): 400}
+    assert f"version {CONTRACT}: 400" in sentiment("show", "v2")
     assert shown["digest"] in sentiment("show", "v2")
     assert json.loads(sentiment("diff", "v1", "v2", "--json"))["sources"] == {"kitchen": 200}
     assert "kitchen +200" in sentiment("diff", "1", "reviews@v2")
