@@ -34,8 +34,18 @@ def log(as_json: Json = False) -> None:
     commits = snapshot_log(storage)
     out.table(
         "Snapshots",
-        ["snapshot", "time (UTC)", "rows added", "by"],
-        [(entry.snapshot, entry.committed_at, f"{entry.rows_added:,}", entry.operation) for entry in commits],
+        ["snapshot", "time (UTC)", "rows added", "by", "from", "contract"],
+        [
+            (
+                entry.snapshot,
+                entry.committed_at.removesuffix("+00:00").replace("T", " "),
+                "same reviews" if entry.same_reviews else f"{entry.rows_added:+,}",
+                entry.made_by,
+                entry.made_from,
+                "" if entry.contract is None else f"v{entry.contract}",
+            )
+            for entry in commits
+        ],
     )
     if as_json:
         out.result([entry.to_dict() for entry in commits])

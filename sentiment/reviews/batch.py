@@ -34,8 +34,11 @@ from sentiment.reviews.sources import digest, read_batches, source_name, unchang
 from sentiment.reviews.spool import Spool
 from sentiment.reviews.table import (
     FILE,
+    MADE_BY,
+    MADE_FROM,
     QUARANTINE_SCHEMA,
     REVIEWS_SCHEMA,
+    UNDER_CONTRACT,
     OvertakenError,
     Quarantine,
     Reviews,
@@ -166,7 +169,8 @@ class BatchLoader:
                 self._forget()
                 raise self._held(path, batch_id, reasons, reading.counts)
             self._append_refused(reading, batch_id)
-            is_new = self._append_accepted(reading, batch_id)
+            by = "release" if despite_policy else "ingest"
+            is_new = self._append_accepted(reading, batch_id, notes={MADE_BY: by, MADE_FROM: path.name})
         logger.info(
             "ingest: %s accepted %d, duplicates %d, refused %s",
             *(path.name, reading.accepted.rows, reading.duplicates, dict(reading.reasons) or 0),
@@ -256,7 +260,7 @@ class BatchLoader:
         """Forget the known reviews: some were not written, or others were."""
         self.__dict__.pop("known", None)
 
-    def _append_accepted(self, reading: Reading, batch_id: str) -> bool:
+    def _append_accepted(self, reading: Reading, batch_id: str, *, notes: Mapping[str, str]) -> bool:
         """Append the accepted rows; return False if another machine has done it meanwhile."""
         accepted = reading.accepted
         if not accepted.rows:
@@ -266,6 +270,7 @@ class BatchLoader:
             ids=[batch_id],
             nbytes=accepted.nbytes,
             expected=self._version,
+            notes={**notes, UNDER_CONTRACT: str(CONTRACT)},
         )
         if written is None:
             self._forget()

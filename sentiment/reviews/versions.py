@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from sentiment.errors import storage_errors
-from sentiment.reviews.table import Reviews, check_version
+from sentiment.reviews.table import MADE_BY, MADE_FROM, UNDER_CONTRACT, UPKEEP, Reviews, check_version
 from sentiment.storage import Storage
 
 UNLABELLED = "(none)"
@@ -56,12 +56,27 @@ class SnapshotSummary:
 
 @dataclass(frozen=True)
 class Commit:
-    """How one snapshot came to be."""
+    """How one version came to be.
+
+    Attributes
+    ----------
+    made_by : str
+        ``ingest``, ``replay``, ``release``, ``feedback``, ``compaction``, or what Delta Lake calls the operation.
+    made_from : str
+        The file or batch, as far as there was one.
+    contract : int or None
+        The version of the contract that let the rows in.
+    same_reviews : bool
+        It only tidied up: it holds the reviews of the version before.
+    """
 
     snapshot: str
     committed_at: str
     rows_added: int
-    operation: str
+    made_by: str
+    made_from: str
+    contract: int | None
+    same_reviews: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the commit as JSON types."""
@@ -105,7 +120,10 @@ def snapshot_log(storage: Storage) -> list[Commit]:
             snapshot=f"reviews@v{entry['version']}",
             committed_at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).isoformat(timespec="seconds"),
             rows_added=int(entry.get("operationMetrics", {}).get("num_added_rows", 0)),
-            operation=str(entry["operation"]),
+            made_by=str(entry.get(MADE_BY) or entry["operation"].lower()),
+            made_from=str(entry.get(MADE_FROM, "")),
+            contract=int(entry[UNDER_CONTRACT]) if UNDER_CONTRACT in entry else None,
+            same_reviews=entry["operation"] in UPKEEP,
         )
         for entry in history
     ]
