@@ -41,10 +41,13 @@ class Spool:
         """Write rows."""
         if frame.empty:
             return
-        batch = pa.RecordBatch.from_pandas(frame, schema=self.schema, preserve_index=False)
+        self.write(pa.RecordBatch.from_pandas(frame, schema=self.schema, preserve_index=False))
+
+    def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Write rows that have the schema."""
         with storage_errors(str(self._path)):
-            self._writer.write_batch(batch)
-        self.rows += batch.num_rows
+            self._writer.write(rows)
+        self.rows += rows.num_rows
 
     def close(self) -> None:
         """End writing."""

@@ -192,6 +192,26 @@ class Table:
             fix="Run the same command again; nothing was written.",
         )
 
+    def replace(self, predicate: str, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+        """Put rows in the place of those that match a predicate, which they match too, in one commit."""
+        for attempt in range(_COMMIT_ATTEMPTS):
+            table = self._open_or_create()
+            with storage_errors(self.uri):
+                try:
+                    write_deltalake(
+                        table,
+                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
+                        mode="overwrite",
+                        predicate=predicate,
+                        schema_mode="merge" if self._lacks(table) else None,
+                        writer_properties=_WRITING,
+                        target_file_size=_FILE_BYTES,
+                    )
+                    return
+                except CommitFailedError:
+                    time.sleep(0.02 * (attempt + 1))
+        raise StorageError(f"{self.uri} is too busy to replace rows.", fix="Run the same command again.")
+
     def delete(self, predicate: str) -> None:
         """Remove the rows that match a predicate; nothing happens if there is no table yet."""
         for attempt in range(_COMMIT_ATTEMPTS):
