@@ -94,6 +94,8 @@ class SnapshotDiff:
     ----------
     words : dict of str to float
         Words that tell the added reviews from the older ones, most telling first, with their z-score.
+    before, after : SnapshotSummary
+        What each of them holds.
     """
 
     old: str
@@ -104,6 +106,8 @@ class SnapshotDiff:
     sources: dict[str, int]
     words: dict[str, float]
     same_reviews: bool
+    before: SnapshotSummary
+    after: SnapshotSummary
 
     def to_dict(self) -> dict[str, Any]:
         """Return the difference as JSON types."""
@@ -188,6 +192,8 @@ def compare(storage: Storage, old: int, new: int) -> SnapshotDiff:
         sources=_difference(before.sources, after.sources),
         words=telling_words(ours, theirs) if ours and theirs else {},
         same_reviews=before.digest == after.digest,
+        before=before,
+        after=after,
     )
 
 
