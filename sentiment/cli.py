@@ -303,6 +303,33 @@ def status(as_json: Json = False) -> None:
         out.result(found.to_dict())
 
 
+@app.command(epilog=_examples("sentiment maintain --dry-run", "sentiment maintain --json | jq .bytes"))
+def maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge small files and remove what nothing needs any more: old versions, originals, reports, Bentos.
+
+    Every snapshot that a registered model names stays readable; if MLflow does not answer, nothing is removed. How
+    long the rest is kept is set in [retention].
+    """
+    from sentiment.maintenance import maintain as stage
+
+    out, settings = Reporter(as_json=as_json), load_settings()
+    with out.step("Looking what can go" if dry_run else "Tidying up"):
+        result = stage(settings, now=datetime.now(UTC), dry_run=dry_run, say=out.say)
+    rows = [(where, f"{part.files:,}", f"{part.bytes:,}") for where, part in result.freed.items()]
+    if rows:
+        out.table("Would be removed" if dry_run else "Removed", ["where", "files", "bytes"], rows)
+    total = result.total
+    out.result(
+        result.to_dict(),
+        f"{'Would free' if dry_run else 'Freed'} {total.bytes:,} bytes in {total.files:,} files; "
+        f"{sum(result.compacted.values()):,} small files merged, {result.predictions:,} predictions too old.",
+        f"Kept for registered models: {', '.join(result.kept) or 'no snapshot, there is no model'}.",
+    )
+
+
 @app.command(epilog=_examples("sentiment up", "SENTIMENT_PLATFORM__AIRFLOW_PORT=9090 sentiment up"))
 def up() -> None:
     """Start MLflow, Airflow and the API on this machine, until Ctrl-C.

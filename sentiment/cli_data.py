@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +11,7 @@ from sentiment.console import Reporter
 from sentiment.settings import load_settings
 
 if TYPE_CHECKING:
+    from sentiment.reviews.versions import SnapshotDiff
     from sentiment.storage import Storage
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
     epilog="Examples:\n\n$ sentiment data log\n\n$ sentiment data diff v11 v12",
     add_completion=False,
 )
+
+_MOST_CHANGES = 20
 
 Json = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 SnapshotName = Annotated[str, typer.Argument(help="Snapshot, such as reviews@v12, v12 or 12.")]
@@ -34,8 +37,18 @@ def log(as_json: Json = False) -> None:
     commits = snapshot_log(storage)
     out.table(
         "Snapshots",
-        ["snapshot", "time (UTC)", "rows added", "by"],
-        [(entry.snapshot, entry.committed_at, f"{entry.rows_added:,}", entry.operation) for entry in commits],
+        ["snapshot", "time (UTC)", "rows added", "by", "from", "contract"],
+        [
+            (
+                entry.snapshot,
+                entry.committed_at.removesuffix("+00:00").replace("T", " "),
+                "same reviews" if entry.same_reviews else f"{entry.rows_added:+,}",
+                entry.made_by,
+                entry.made_from,
+                "" if entry.contract is None else f"v{entry.contract}",
+            )
+            for entry in commits
+        ],
     )
     if as_json:
         out.result([entry.to_dict() for entry in commits])
@@ -76,16 +89,12 @@ def diff(old: SnapshotName, new: SnapshotName, as_json: Json = False) -> None:
 
     out, storage = Reporter(as_json=as_json), Storage(load_settings())
     found = compare(storage, parse_snapshot(old), parse_snapshot(new))
-    out.panel(
-        f"{found.old} to {found.new}",
-        {
-            "Rows": f"{found.rows:+,}" + (" (the same reviews)" if found.same_reviews else ""),
-            "Labels": _counted(found.labels, sign="+"),
-            "Splits": _counted(found.splits, sign="+"),
-            "Sources": _counted(found.sources, sign="+"),
-            "Words of the new": ", ".join(found.words) or "none stand out",
-        },
-    )
+    words = ", ".join(found.words) or "none stand out"
+    rows = f"{found.before.rows:,} to {found.after.rows:,} ({found.rows:+,})"
+    same = "the same reviews, labels and splits" if found.same_reviews else "not the same reviews"
+    out.panel(f"{found.old} to {found.new}", {"Rows": rows, "Digests": same, "Words of the new": words})
+    if not found.same_reviews:
+        out.table("What changed", ["", "", found.old, found.new, "change"], _changes(found))
     if as_json:
         out.result(found.to_dict())
 
@@ -95,7 +104,7 @@ def profile(
     snapshot: Annotated[str | None, typer.Argument(help="Snapshot; the latest if not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write an HTML report: class balance, lengths, scripts, look-alikes, most telling words."""
+    """Write an HTML report: class balance, lengths, languages, near copies, telling words, what was refused."""
     from sentiment.reviews.profile import profile_snapshot
     from sentiment.reviews.profile_page import write_profile
     from sentiment.storage import Storage
@@ -120,5 +129,17 @@ def _version(storage: Storage, snapshot: str | None) -> int:
     return latest.version
 
 
-def _counted(counts: Mapping[str, int], *, sign: str = "") -> str:
-    return ", ".join(f"{name} {count:{sign},}" for name, count in counts.items()) or "none"
+def _changes(found: SnapshotDiff) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each label, split and source that has more or fewer reviews; the largest changes first."""
+    for kind in ("labels", "splits", "sources"):
+        before, after = getattr(found.before, kind), getattr(found.after, kind)
+        changed = sorted(getattr(found, kind).items(), key=lambda item: (-abs(item[1]), item[0]))
+        for place, (name, change) in enumerate(changed[:_MOST_CHANGES]):
+            counts = (f"{side.get(name, 0):,}" for side in (before, after))
+            yield ("" if place else kind.removesuffix("s"), name, *counts, f"{change:+,}")
+        if rest := changed[_MOST_CHANGES:]:
+            yield ("", f"{len(rest):,} others", "", "", f"{sum(change for _, change in rest):+,}")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -260,6 +260,29 @@ class Registry:
         listed = [_model_version(item, metrics[item.run_id]) for item in found]
         return sorted(listed, key=lambda item: -int(item.version))
 
+    def snapshots_named(self) -> dict[tuple[str, str], str]:
+        """Return the snapshot that each registered version of any model names, by model and version.
+
+        Raises
+        ------
+        ModelError
+            MLflow does not know the champion: it is not the one that this platform registered its models in.
+        """
+        named: dict[tuple[str, str], str] = {}
+        with self._errors("list the registered models"):
+            page = None
+            while page != "":
+                found = self._client.search_model_versions("", max_results=1_000, page_token=page)
+                named |= {(str(item.name), str(item.version)): item.tags.get("snapshot", "") for item in found}
+                page = found.token or ""
+        last = self._promotions.last()
+        if last is not None and (self._name, last.now) not in named:
+            raise ModelError(
+                f"MLflow at {self.address} does not know version {last.now} of {self._name}, which was made champion.",
+                fix="Correct registry.tracking_uri: this MLflow is another one, or lost its records.",
+            )
+        return named
+
     def champion(self) -> ModelVersion:
         """Return the champion.
 

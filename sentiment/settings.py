@@ -169,6 +169,18 @@ class DeploymentSettings(Section):
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
 
 
+class RetentionSettings(Section):
+    """How long `sentiment maintain` keeps what nothing needs any more; 0 keeps it for ever."""
+
+    snapshot_days: int = Field(
+        90, ge=0, description="Snapshots that no registered model names and that were compacted since."
+    )
+    processed_days: int = Field(90, ge=0, description="Files as delivered, under processed/.")
+    predictions_days: int = Field(365, ge=0, description="Predictions.")
+    reports_days: int = Field(365, ge=0, description="Drift reports, and profiles of snapshots that no model names.")
+    bentos_days: int = Field(30, ge=0, description="Bentos that no registered model needs and nobody serves.")
+
+
 class PlatformSettings(Section):
     """The services of `sentiment up`."""
 
@@ -195,6 +207,7 @@ class Settings(BaseSettings):
     drift: DriftPolicy = Field(default_factory=DriftPolicy)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     platform: PlatformSettings = Field(default_factory=PlatformSettings)
 
     @classmethod

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,15 @@ from sentiment.errors import StorageError, disk_full, storage_errors
 from sentiment.settings import Settings
 
 RETRY: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object; `modified` is when it came to its path, be it written, moved or renamed there."""
+
+    path: str
+    size: int
+    modified: datetime
 
 
 class Storage:
@@ -156,6 +166,17 @@ class Storage:
         except FileNotFoundError:
             return None
 
+    def objects(self, prefix: str) -> list[Object]:
+        """Return all objects under a prefix with size and time, sorted by path; dot files are left out."""
+        with storage_errors(self.uri(prefix)):
+            if self.is_local:
+                found = _local_objects(Path(self.root), prefix)
+            else:
+                pages = obstore.list(self._store, prefix=prefix)
+                found = [Object(i["path"], int(i["size"]), i["last_modified"]) for page in pages for i in page]
+        shown = (item for item in found if not any(part.startswith(".") for part in item.path.split("/")))
+        return sorted(shown, key=lambda item: item.path)
+
     def list(self, prefix: str) -> list[str]:
         """Paths of all objects under a prefix, sorted; dot files are left out."""
         with storage_errors(self.uri(prefix)):
@@ -169,6 +190,20 @@ class Storage:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
                 return
+
+    def remove(self, path: str) -> None:
+        """Remove what `objects` named, an unfinished file of a killed write included, and folders that get empty."""
+        if not self.is_local:
+            self.delete(path)
+            return
+        with storage_errors(self.uri(path)):
+            file = Path(self.root, path)
+            file.unlink(missing_ok=True)
+            for folder in file.relative_to(self.root).parents[:-2]:  # the top folders stay
+                try:
+                    Path(self.root, folder).rmdir()
+                except OSError:  # not empty
+                    return
 
     def move(self, source: str, target: str) -> None:
         """Move an object, replacing the target."""
@@ -190,3 +225,18 @@ class Storage:
         if self._endpoint:
             config["endpoint"] = self._endpoint
         return config
+
+
+def _local_objects(root: Path, prefix: str) -> list[Object]:
+    """Return the files of a folder, those included that an interrupted write left; a rename counts as a change."""
+    found = []
+    for folder, _, names in os.walk(root / prefix):
+        for name in names:
+            path = Path(folder, name)
+            try:
+                stat = path.stat()
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            changed = datetime.fromtimestamp(max(stat.st_mtime, stat.st_ctime), UTC)
+            found.append(Object(path.relative_to(root).as_posix(), stat.st_size, changed))
+    return found

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,8 +35,11 @@ from sentiment.reviews.sources import digest, read_batches, source_name, unchang
 from sentiment.reviews.spool import Spool
 from sentiment.reviews.table import (
     FILE,
+    MADE_BY,
+    MADE_FROM,
     QUARANTINE_SCHEMA,
     REVIEWS_SCHEMA,
+    UNDER_CONTRACT,
     OvertakenError,
     Quarantine,
     Reviews,
@@ -137,6 +140,10 @@ class BatchLoader:
         """Remove what loads that were killed left on the local disk."""
         shutil.rmtree(self._spool, ignore_errors=True)
 
+    def forget(self) -> None:
+        """Forget the known reviews: some were not written, or others were."""
+        self.__dict__.pop("known", None)
+
     def load(self, path: Path, *, despite_policy: bool = False) -> Batch:
         """Load one file; `despite_policy`, an operator has released it.
 
@@ -157,7 +164,7 @@ class BatchLoader:
                 return self._load(path, batch_id, despite_policy=despite_policy)
             except OvertakenError as error:  # by another machine: compare with what it added
                 logger.info("ingest: %s is read again: %s (attempt %d)", path.name, error, attempt + 1)
-                self._forget()
+                self.forget()
         raise StorageError(
             f"{path} was not ingested: {_ATTEMPTS} attempts lost against other writers.",
             fix="Run the same command again; nothing of it was written.",
@@ -166,10 +173,11 @@ class BatchLoader:
     def _load(self, path: Path, batch_id: str, *, despite_policy: bool) -> Batch:
         with self._reading(path, batch_id) as reading:
             if not despite_policy and (reasons := judge_batch(reading.counts, self._policy)):
-                self._forget()
+                self.forget()
                 raise self._held(path, batch_id, reasons, reading.counts)
             self._append_refused(reading, batch_id)
-            is_new = self._append_accepted(reading, batch_id)
+            by = "release" if despite_policy else "ingest"
+            is_new = self._append_accepted(reading, batch_id, notes={MADE_BY: by, MADE_FROM: path.name})
         logger.info(
             "ingest: %s accepted %d, duplicates %d, refused %s",
             *(path.name, reading.accepted.rows, reading.duplicates, dict(reading.reasons) or 0),
@@ -231,7 +239,7 @@ class BatchLoader:
         try:
             yield
         except BaseException:
-            self._forget()
+            self.forget()
             raise
 
     def _read(self, path: Path, batch_id: str, reading: Reading) -> None:
@@ -260,23 +268,30 @@ class BatchLoader:
         logger.warning("ingest: %s is held: %s", path.name, "; ".join(reasons))
         return note.error()
 
-    def _forget(self) -> None:
-        """Forget the known reviews: some were not written, or others were."""
-        self.__dict__.pop("known", None)
-
-    def _append_accepted(self, reading: Reading, batch_id: str) -> bool:
+    def _append_accepted(self, reading: Reading, batch_id: str, *, notes: Mapping[str, str]) -> bool:
         """Append the accepted rows; return False if another machine has done it meanwhile."""
         accepted = reading.accepted
         if not accepted.rows:
             return True
+        return self.commit(accepted, ids=[batch_id], notes={**notes, UNDER_CONTRACT: str(CONTRACT)})
+
+    def commit(self, accepted: Spool, *, ids: Sequence[str], notes: Mapping[str, str]) -> bool:
+        """Append rows that were compared with the known reviews; return whether this call wrote them.
+
+        Raises
+        ------
+        OvertakenError
+            Another machine wrote since; call `forget` and compare again.
+        """
         written = self._reviews.append_batches(
             accepted.batches,
-            ids=[batch_id],
+            ids=ids,
             nbytes=accepted.nbytes,
             expected=self._version,
+            notes=notes,
         )
         if written is None:
-            self._forget()
+            self.forget()
             return False
         self._version = written
         return True

@@ -41,7 +41,10 @@ class Spool:
         """Write rows."""
         if frame.empty:
             return
-        rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
+        self.write(pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False))
+
+    def write(self, rows: pa.Table) -> None:
+        """Write rows that have the schema."""
         with storage_errors(str(self._path)):
             self._writer.write_table(rows.combine_chunks())
         self.rows += rows.num_rows

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
 
 import pandas as pd
 import pyarrow as pa
@@ -60,6 +63,12 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 """``label`` and ``written`` (when the review was written) are as delivered, ``stars`` is the scale of a rating."""
 
+MADE_BY, MADE_FROM, UNDER_CONTRACT = "sentiment.by", "sentiment.from", "sentiment.contract"
+"""What a commit says of itself: the operation, the file, the version of the contract."""
+
+UPKEEP = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END"})
+"""Operations of Delta Lake that leave the rows as they are."""
+
 _COMMIT_ATTEMPTS = 20
 _SCAN_ROWS = 65_536
 _WRITING = WriterProperties(max_row_group_size=10_000, compression="SNAPPY")  # a row group is held in memory
@@ -84,6 +93,9 @@ class Table:
         the next append, and its older rows and versions read as null there.
     """
 
+    properties: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What the Delta table is told of itself, on creation or with the next append."""
+
     def __init__(self, storage: Storage, name: str, schema: pa.Schema) -> None:
         self.name = name
         self.schema = schema
@@ -104,8 +116,8 @@ class Table:
         table = self.open()
         return set() if table is None else _recorded(table, ids)
 
-    def append(self, frame: pd.DataFrame, *, ids: Sequence[str]) -> bool:
-        """Append rows in one commit that records `ids`, unless one of them is recorded already.
+    def append(self, frame: pd.DataFrame, *, ids: Sequence[str], notes: Mapping[str, str] | None = None) -> bool:
+        """Append rows in one commit that records `ids` and `notes`, unless an id is recorded already.
 
         Returns
         -------
@@ -114,7 +126,7 @@ class Table:
         """
         rows = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
         room = rows.nbytes // 2  # compressed, it takes less
-        return self.append_batches(rows.to_batches, ids=ids, nbytes=room) is not None
+        return self.append_batches(rows.to_batches, ids=ids, nbytes=room, notes=notes) is not None
 
     def append_batches(
         self,
@@ -123,6 +135,7 @@ class Table:
         ids: Sequence[str],
         nbytes: int,
         expected: int | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> int | None:
         """Append like `append`, one record batch at a time in memory.
 
@@ -136,6 +149,8 @@ class Table:
             Room that the disk must have.
         expected : int, optional
             The version that the rows were compared with.
+        notes : mapping of str to str, optional
+            What the commit says of itself: `MADE_BY`, `MADE_FROM`, `UNDER_CONTRACT`.
 
         Returns
         -------
@@ -148,7 +163,9 @@ class Table:
             The table is no longer at the expected version.
         """
         self._storage.check_room(nbytes, self.uri)
-        commit = CommitProperties(app_transactions=[Transaction(i, 1) for i in ids], max_commit_retries=0)
+        commit = CommitProperties(
+            app_transactions=[Transaction(i, 1) for i in ids], custom_metadata=dict(notes or {}), max_commit_retries=0
+        )
         for attempt in range(_COMMIT_ATTEMPTS):
             table = self._open_or_create()
             if _recorded(table, ids):
@@ -173,6 +190,26 @@ class Table:
             f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
             fix="Run the same command again; nothing was written.",
         )
+
+    def replace(self, predicate: str, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
+        """Put rows in the place of those that match a predicate, which they match too, in one commit."""
+        for attempt in range(_COMMIT_ATTEMPTS):
+            table = self._open_or_create()
+            with storage_errors(self.uri):
+                try:
+                    write_deltalake(
+                        table,
+                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
+                        mode="overwrite",
+                        predicate=predicate,
+                        schema_mode="merge" if self._lacks(table) else None,
+                        writer_properties=_WRITING,
+                        target_file_size=_FILE_BYTES,
+                    )
+                    return
+                except CommitFailedError:
+                    time.sleep(0.02 * (attempt + 1))
+        raise StorageError(f"{self.uri} is too busy to replace rows.", fix="Run the same command again.")
 
     def delete(self, predicate: str) -> None:
         """Remove the rows that match a predicate; nothing happens if there is no table yet."""
@@ -202,7 +239,7 @@ class Table:
         table = self.open(version)
         if table is None:
             return
-        with storage_errors(self.uri):
+        with self._reading(version):
             scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
                 columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
             )
@@ -220,7 +257,7 @@ class Table:
         names = list(columns) if columns is not None else self.schema.names
         if table is None:
             return self.schema.empty_table().select(names)
-        with storage_errors(self.uri):
+        with self._reading(version):
             return table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where)
 
     def read_newest(
@@ -241,20 +278,53 @@ class Table:
         rows = self.read(where=where, version=version).sort_by([(name, "ascending") for name in by])
         return (rows if newest is None else rows.slice(max(0, len(rows) - newest))).to_pandas()
 
+    @contextmanager
+    def _reading(self, version: int | None) -> Iterator[None]:
+        try:
+            with storage_errors(self.uri):
+                yield
+        except StorageError as error:
+            if version is None or not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            raise DataError(
+                f"{self.name}@v{version} is not kept any more: no registered model named it when it was tidied up.",
+                fix="Name a newer one, see `sentiment data log`. How long they are kept is retention.snapshot_days.",
+            ) from error
+
     def _lacks(self, table: DeltaTable) -> bool:
         there = {field.name for field in table.schema().fields}
         return not there.issuperset(self.schema.names)
 
     def _open_or_create(self) -> DeltaTable:
         table = self.open()
-        if table is not None:
-            return table
         with storage_errors(self.uri):
-            return DeltaTable.create(self.uri, schema=self.schema, mode="ignore", storage_options=self._options)
+            if table is None:
+                return DeltaTable.create(
+                    self.uri,
+                    schema=self.schema,
+                    mode="ignore",
+                    configuration=dict(self.properties),
+                    storage_options=self._options,
+                )
+            self.ensure_properties(table)
+        return table
+
+    def ensure_properties(self, table: DeltaTable) -> None:
+        """Tell an older table of its properties; that is a commit of its own, which changes no row."""
+        there = table.metadata().configuration
+        if any(there.get(name) != value for name, value in self.properties.items()):
+            table.alter.set_table_properties(dict(self.properties))
 
 
 class Reviews(Table):
-    """The reviews table."""
+    """The reviews table; its log is kept for ever, because a version can only be read with the log up to it."""
+
+    properties = MappingProxyType(
+        {
+            "delta.enableExpiredLogCleanup": "false",  # after a checkpoint
+            "delta.logRetentionDuration": "interval 36500 days",  # a clean-up by hand heeds only this
+        }
+    )
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage, "reviews", REVIEWS_SCHEMA)
@@ -280,14 +350,18 @@ class Snapshot:
 
 
 def latest_snapshot(storage: Storage) -> Snapshot | None:
-    """Return the newest snapshot, or None while there are no reviews."""
+    """Return the newest snapshot, or None while there are no reviews.
+
+    A version that only tidied up holds the same reviews as the one before, which stays the newest snapshot:
+    what has learned from it has nothing new to learn.
+    """
     reviews = Reviews(storage)
     table = reviews.open()
     if table is None:
         return None
     with storage_errors(reviews.uri):
         rows = int(table.count())
-    return Snapshot(version=table.version(), rows=rows, uri=reviews.uri) if rows else None
+        return Snapshot(version=_newest_change(table), rows=rows, uri=reviews.uri) if rows else None
 
 
 def read_snapshot(
@@ -360,6 +434,16 @@ def check_version(reviews: Reviews, version: int) -> None:
             f"There is no snapshot reviews@v{version}; the newest is reviews@v{table.version()}.",
             fix="Name one that exists, or leave it out to take the newest.",
         )
+
+
+def _newest_change(table: DeltaTable) -> int:
+    """Return the newest version that changed rows."""
+    newest = table.version()
+    for looked_at in (4, 64, None):
+        for entry in table.history(looked_at):
+            if entry["operation"] not in UPKEEP:
+                return int(entry["version"])
+    return newest
 
 
 def _recorded(table: DeltaTable, ids: Iterable[str]) -> set[str]:

@@ -16,9 +16,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
 
 from sentiment.errors import storage_errors
-from sentiment.reviews.table import Reviews, check_version
+from sentiment.reviews.known import KnownReviews
+from sentiment.reviews.table import MADE_BY, MADE_FROM, UNDER_CONTRACT, UPKEEP, Reviews, check_version
 from sentiment.storage import Storage
 
 UNLABELLED = "(none)"
@@ -57,12 +60,27 @@ class SnapshotSummary:
 
 @dataclass(frozen=True)
 class Commit:
-    """How one snapshot came to be."""
+    """How one version came to be.
+
+    Attributes
+    ----------
+    made_by : str
+        ``ingest``, ``replay``, ``release``, ``feedback``, ``compaction``, or what Delta Lake calls the operation.
+    made_from : str
+        The file or batch, as far as there was one.
+    contract : int or None
+        The version of the contract that let the rows in.
+    same_reviews : bool
+        It only tidied up: it holds the reviews of the version before.
+    """
 
     snapshot: str
     committed_at: str
     rows_added: int
-    operation: str
+    made_by: str
+    made_from: str
+    contract: int | None
+    same_reviews: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the commit as JSON types."""
@@ -77,6 +95,8 @@ class SnapshotDiff:
     ----------
     words : dict of str to float
         Words that tell the added reviews from the older ones, most telling first, with their z-score.
+    before, after : SnapshotSummary
+        What each of them holds.
     """
 
     old: str
@@ -87,6 +107,8 @@ class SnapshotDiff:
     sources: dict[str, int]
     words: dict[str, float]
     same_reviews: bool
+    before: SnapshotSummary
+    after: SnapshotSummary
 
     def to_dict(self) -> dict[str, Any]:
         """Return the difference as JSON types."""
@@ -106,7 +128,10 @@ def snapshot_log(storage: Storage) -> list[Commit]:
             snapshot=f"reviews@v{entry['version']}",
             committed_at=datetime.fromtimestamp(entry["timestamp"] / 1000, UTC).isoformat(timespec="seconds"),
             rows_added=int(entry.get("operationMetrics", {}).get("num_added_rows", 0)),
-            operation=str(entry["operation"]),
+            made_by=str(entry.get(MADE_BY) or entry["operation"].lower()),
+            made_from=str(entry.get(MADE_FROM, "")),
+            contract=int(entry[UNDER_CONTRACT]) if UNDER_CONTRACT in entry else None,
+            same_reviews=entry["operation"] in UPKEEP,
         )
         for entry in history
     ]
@@ -148,16 +173,18 @@ def compare(storage: Storage, old: int, new: int) -> SnapshotDiff:
         One of them does not exist.
     """
     before, after = summarise(storage, old), summarise(storage, new)
-    known = {
-        i for batch in reviews_of(storage, old, columns=["review_id", "label"]) for i in batch["review_id"].to_pylist()
-    }
-    theirs, ours, count = Counter[str](), Counter[str](), Counter[str]()
+    known = KnownReviews()
+    for batch in reviews_of(storage, old, columns=["review_id", "label"]):
+        known.update(batch["review_id"].to_pylist(), batch["label"].to_pylist())
+    ours, theirs = Counter[str](), Counter[str]()
+    chosen = {True: hash_limit(before.rows, _WORD_ROWS), False: hash_limit(after.rows - before.rows, _WORD_ROWS)}
     for batch in reviews_of(storage, new, columns=["review_id", "label", "text"]):
-        for review_id, text in zip(batch["review_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
-            side = "old" if review_id in known else "new"
-            if count[side] < _WORD_ROWS:
-                count[side] += 1
-                (theirs if side == "old" else ours).update(words_of(text))
+        ids = batch["review_id"].to_pylist()
+        there = known.among(ids)
+        for review_id, text in zip(ids, batch["text"].to_pylist(), strict=True):
+            is_old = review_id in there
+            if review_id[-8:] <= chosen[is_old]:
+                (theirs if is_old else ours).update(words_of(text))
     return SnapshotDiff(
         old=before.snapshot,
         new=after.snapshot,
@@ -165,8 +192,10 @@ def compare(storage: Storage, old: int, new: int) -> SnapshotDiff:
         labels=_difference(before.labels, after.labels),
         splits=_difference(before.splits, after.splits),
         sources=_difference(before.sources, after.sources),
-        words=telling_words(ours, theirs) if count["new"] and count["old"] else {},
+        words=telling_words(ours, theirs) if ours and theirs else {},
         same_reviews=before.digest == after.digest,
+        before=before,
+        after=after,
     )
 
 
@@ -200,24 +229,31 @@ def reviews_of(storage: Storage, version: int, *, columns: list[str]) -> Iterato
     """
     reviews = Reviews(storage)
     check_version(reviews, version)
-    import pyarrow.compute as pc
-    import pyarrow.dataset as pads
-
     unlabelled = pads.field("label").is_null()
-    late: set[str] = set()
+    late = KnownReviews()
     for batch in reviews.read_batches(columns=["review_id"], where=unlabelled, version=version):
-        late.update(batch["review_id"].to_pylist())
-    if late:
-        labelled: set[str] = set()
-        for batch in reviews.read_batches(columns=["review_id"], where=~unlabelled, version=version):
-            labelled.update(late.intersection(batch["review_id"].to_pylist()))
-        late = labelled
-    superseded = pa.array(sorted(late), pa.string())
+        late.update(batch["review_id"].to_pylist(), [None] * batch.num_rows)
+    if len(late):
+        for batch in reviews.read_batches(columns=["review_id", "label"], where=~unlabelled, version=version):
+            ids, labels = batch["review_id"].to_pylist(), batch["label"].to_pylist()
+            there = late.among(ids)
+            both = [(review_id, label) for review_id, label in zip(ids, labels, strict=True) if review_id in there]
+            late.update([review_id for review_id, _ in both], [label for _, label in both])
     for batch in reviews.read_batches(columns=columns, version=version):
-        if late:
-            gone = pc.and_(pc.is_null(batch["label"]), pc.is_in(batch["review_id"], value_set=superseded))
-            batch = batch.filter(pc.invert(gone))
+        if len(late):
+            there = late.among(batch["review_id"].to_pylist())
+            superseded = [review_id for review_id, label in there.items() if label is not None]
+            gone = pc.is_in(batch["review_id"], value_set=pa.array(superseded, pa.string()))
+            batch = batch.filter(pc.invert(pc.and_(pc.is_null(batch["label"]), gone)))
         yield batch
+
+
+def hash_limit(rows: int, most: int) -> str:
+    """Return the last 8 digits up to which a review id is one of about `most` among `rows`.
+
+    They are the other end of the hash than the one that splits; the same reviews are chosen in any order.
+    """
+    return format(min(16**8 - 1, most * 16**8 // max(1, rows)), "08x")
 
 
 def _hashes(batch: pa.RecordBatch) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """The same code on S3: the whole way from a file to a Bento against an S3 server on this machine."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -8,11 +9,14 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from sentiment.errors import SourceError
+from sentiment.errors import DataError, SourceError
+from sentiment.maintenance import maintain
 from sentiment.packaging import package
 from sentiment.registry import Registry
+from sentiment.reviews import upkeep
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.sample import write_sample
+from sentiment.reviews.versions import summarise
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 from sentiment.training.promotion import judge, promote
@@ -79,3 +83,23 @@ def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, tmp_path: Path) -> No
     assert ingest(s3, paths=["s3://reviews/deliveries/film.csv"]).accepted == 300
     with pytest.raises(SourceError, match="There is no object"):
         ingest(s3, paths=["s3://reviews/deliveries/none.csv"])
+
+
+def test_maintenance_finds_what_is_not_needed_on_s3(
+    s3: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "MANY", 3)
+    storage = Storage(s3)
+    for seed in range(3):
+        ingest(s3, paths=[write_sample(tmp_path / f"{seed}.csv", "film", 20, seed=seed)])
+    digest = summarise(storage, 3).digest
+    storage.write("processed/one.csv", b"text")
+    registry, later = Registry(s3), datetime.now(UTC) + timedelta(days=1_000)
+    first = maintain(s3, now=later, registry=registry)
+    assert first.compacted == {"reviews": 2}
+    assert {where: part.files for where, part in first.freed.items()} == {"processed": 1}
+    ingest(s3, paths=[write_sample(tmp_path / "4.csv", "film", 20, seed=4)])
+    assert maintain(s3, now=later, registry=registry).freed["tables/reviews"].files == 3
+    assert summarise(storage, 4).digest == digest
+    with pytest.raises(DataError, match="not kept any more"):
+        summarise(storage, 3)

@@ -23,6 +23,7 @@ EXPECTED = {
     "sentiment_deploy": ("champion", {"package": [], "deploy": ["release"]}),
     "sentiment_release": ("by hand", {"look": [], "ask": [], "settle": ["settled"]}),
     "sentiment_rollback": ("by hand", {"rollback": ["release"]}),
+    "sentiment_maintain": ("cron 0 0 * * *", {"maintain": []}),
 }
 
 

@@ -122,6 +122,9 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     assert said["check"]["verdict"]["state"] == "drifted"
     assert tasks["ask_for_retraining"] == "success"
 
+    state, _, said = run("sentiment_maintain", dry_run=True)
+    assert (state, said["maintain"]["kept"], said["maintain"]["files"]) == ("success", ["reviews@v1"], 0)
+
     state, tasks, _ = run("sentiment_retrain", promote=False)
     assert tasks["promote"] == "skipped", "the form said: register only"
     assert Registry(platform).champion().version == "1"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,14 @@ from sentiment.cli import main
 from sentiment.errors import DataError
 from sentiment.ledger import Ledger
 from sentiment.reviews import quarantine as quarantine_module
+from sentiment.reviews import replay as replay_module
+from sentiment.reviews.contract import CONTRACT
 from sentiment.reviews.held import HeldError, held_batches
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.policy import BatchCounts, judge_batch
 from sentiment.reviews.quarantine import drop, list_refused, release, replay, show_refused
 from sentiment.reviews.table import Quarantine, Reviews, latest_snapshot, read_snapshot
+from sentiment.reviews.versions import snapshot_log
 from sentiment.settings import BatchPolicy, Settings, load_settings
 from sentiment.storage import Storage
 
@@ -172,12 +176,78 @@ def test_a_replay_that_was_killed_before_the_quarantine_was_cleared_adds_nothing
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Quarantine, "delete", killed)
+        patch.setattr(Quarantine, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             replay(ternary)
     assert replay(ternary).duplicates == 1
     assert len(Reviews(Storage(settings)).read()) == 2
     assert len(Quarantine(Storage(settings)).read()) == 0
+
+
+def test_a_long_replay_is_one_snapshot_and_what_stays_says_the_reason_of_today(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay_module, "RANGE_ROWS", 7)
+    path = tmp_path / "words.csv"
+    rows = [f"review {n % 40},neutral" for n in range(60)] + ["review 3,meh", "good,pos", "good,neutral"]
+    path.write_text("\n".join(["text,label", *rows]))
+    ingest(settings, paths=[path])
+    storage = Storage(settings)
+    assert list_refused(storage)[0].reasons == {"unknown_label": 62}
+    ternary = load_settings(storage=settings.storage.model_dump(), data={"scheme": "ternary"})
+    result = replay(ternary)
+    assert (result.accepted, result.duplicates) == (40, 20)
+    assert result.refused == {"unknown_label": 1, "conflicting_label": 1}
+    assert list_refused(storage)[0].reasons == {**result.refused, "duplicate": 20}
+    staying = [
+        row for row in Quarantine(storage).read().sort_by("row_number").to_pylist() if row["reason"] != "duplicate"
+    ]
+    assert [(row["text"], row["label"]) for row in staying] == [("review 3", "meh"), ("good", "neutral")]
+    [newest, *_] = snapshot_log(storage)
+    assert (newest.snapshot, newest.rows_added) == ("reviews@v2", 40)
+    assert (newest.made_by, newest.made_from, newest.contract) == ("replay", "words.csv", CONTRACT)
+    assert files(settings, "spool") == []
+    assert replay(ternary).refused == result.refused
+    assert snapshot_log(storage)[0] == newest
+
+
+def test_a_replay_that_another_machine_overtakes_compares_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("text,label\nfine,neutral\nso so,neutral\ngood,pos\n")
+    ingest(settings, paths=[path])
+    storage = Storage(settings)
+    ternary = load_settings(storage=settings.storage.model_dump(), data={"scheme": "ternary"})
+    apply, calls = replay_module.apply_contract, 0
+
+    def overtaken(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        checked = apply(*arguments, **named)
+        if calls == 1:
+            theirs = Reviews(storage).read().to_pandas()
+            first = checked.accepted.iloc[:1][["review_id", "text", "label"]]
+            Reviews(storage).append(theirs.assign(**first.iloc[0].to_dict()), ids=["another machine"])
+        return checked
+
+    monkeypatch.setattr(replay_module, "apply_contract", overtaken)
+    result = replay(ternary)
+    assert (calls, result.accepted, result.duplicates) == (2, 1, 1)
+    assert len(Reviews(storage).read()) == 3
+
+
+def test_a_batch_is_named_by_the_beginning_of_its_digest_if_that_is_enough(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("text,label\nfine,neutral\ngood,pos\n")
+    ingest(settings, paths=[path])
+    rows = Quarantine(Storage(settings)).read().to_pandas()
+    batch_id = rows["batch_id"][0]
+    Quarantine(Storage(settings)).append(rows.assign(batch_id=batch_id[:20] + "0" * 44), ids=["other"])
+    assert len(show_refused(Storage(settings), batch_id)) == 1
+    for wrong, said in ((batch_id[:20], "beginning of 2 batches"), (batch_id[:3], "No row of a batch")):
+        with pytest.raises(DataError, match=said):
+            show_refused(Storage(settings), wrong)
 
 
 @pytest.fixture

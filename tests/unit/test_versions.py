@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,14 +118,24 @@ def test_the_command_line_logs_shows_and_compares(
     taken_in(
         Path(settings.storage.root), *(write_sample(tmp_path / f"{d}.csv", d, 200, seed=1) for d in ("film", "kitchen"))
     )
-    assert "reviews@v2" in sentiment("log")
+    logged = json.loads(sentiment("log", "--json"))
+    assert [(entry["snapshot"], entry["made_by"], entry["made_from"]) for entry in logged] == [
+        ("reviews@v2", "ingest", "kitchen.csv"),
+        ("reviews@v1", "ingest", "film.csv"),
+        ("reviews@v0", "create table", ""),
+    ]
+    assert all(entry["contract"] == CONTRACT for entry in logged[:2])
+    assert "film.csv" in sentiment("log")
     shown = json.loads(sentiment("show", "--json"))
     assert (shown["snapshot"], shown["rows"]) == ("reviews@v2", 400)
     assert shown["contracts"] == {str(CONTRACT): 400}
     assert f"version {CONTRACT}: 400" in sentiment("show", "v2")
     assert shown["digest"] in sentiment("show", "v2")
     assert json.loads(sentiment("diff", "v1", "v2", "--json"))["sources"] == {"kitchen": 200}
-    assert "kitchen +200" in sentiment("diff", "1", "reviews@v2")
+    told = " ".join(sentiment("diff", "1", "reviews@v2").split())
+    assert "200 to 400 (+200)" in told
+    assert re.search(r"source │ kitchen │ 0 │ 200 │ \+200", told)
+    assert "the same reviews" in sentiment("diff", "v1", "v1")
 
 
 @pytest.mark.slow
