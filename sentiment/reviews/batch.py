@@ -85,7 +85,7 @@ class Reading:
 
     def add(self, checked: Checked, *, test_share: float, **columns: object) -> None:
         """Add what the contract made of some rows; `columns` are the same for every row."""
-        splits = [split_of(text, test_share) for text in checked.accepted["text"]]
+        splits = [split_of(text, test_share) for text in checked.accepted["text"].tolist()]
         self.accepted.add(checked.accepted.assign(split=splits, **columns))
         self.refused.add(checked.refused.assign(**columns))
         self.duplicates += checked.duplicates
@@ -227,6 +227,8 @@ class BatchLoader:
         unread = rows["written_at"].isna()  # what is a moment is nothing else, whatever its digits look like
         for name in ("text", "label", "rating", "source", "written"):
             given = rows[name]
+            if given.isna().all():
+                continue
             column, counts = redact_all(given if name != "written" else given.where(unread, None))
             if counts:
                 rows = rows.assign(**{name: column if name != "written" else column.where(unread, given)})

@@ -96,7 +96,7 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     rows = _prepared(delivered, data)
     reasons = _broken_rules(rows, data)
     kept = rows[reasons.isna()].copy()
-    kept["review_id"] = [hash_of(normal) for normal in kept["normal"]]
+    kept["review_id"] = [hash_of(normal) for normal in kept["normal"].tolist()]
     before = known(kept["review_id"].tolist()) if callable(known) else known or {}
     reasons[kept.index] = _compare(kept, before)
     return Checked(
@@ -190,7 +190,7 @@ def _broken_rules(rows: pd.DataFrame, data: DataSettings) -> pd.Series:
 
 def _prepared(delivered: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
     text = delivered["text"].map(lambda value: "" if pd.isna(value) else str(value)).astype("str")
-    normal = [normalise(value) if len(value) <= data.max_characters else value for value in text]
+    normal = [normalise(value) if len(value) <= data.max_characters else value for value in text.tolist()]
     malformed = delivered.get("malformed", False)
     written_at = pd.Series(delivered.get("written_at", pd.NaT), index=text.index, dtype=MOMENT)
     return pd.DataFrame(
