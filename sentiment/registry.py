@@ -111,6 +111,7 @@ class Registry:
         self._promotions = Promotions(self._storage)
         self._name = settings.registry.model_name
         self._cache = settings.local_dir / "cache" / "models"
+        self._storage.share_with_mlflow()
         self._client = _connect(settings)
 
     @property

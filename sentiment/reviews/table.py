@@ -10,13 +10,16 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
+from sentiment.delta import LOST_RACES, commit, open_table, recorded
 from sentiment.errors import DataError, StorageError, storage_errors
 from sentiment.storage import Storage
 
@@ -61,10 +64,10 @@ QUARANTINE_SCHEMA = pa.schema(
 """``label`` and ``written`` (when the review was written) are as delivered, ``stars`` is the scale of a rating."""
 
 _HASH_DIGITS = 13  # 52 bits: exact in a float
-_COMMIT_ATTEMPTS = 20
 _SCAN_ROWS = 65_536
 _WRITING = WriterProperties(max_row_group_size=10_000, compression="SNAPPY")  # a row group is held in memory
 _FILE_BYTES = 32 * 2**20  # and so is a file, until it is complete
+_T = TypeVar("_T")
 
 
 class OvertakenError(StorageError):
@@ -90,20 +93,15 @@ class Table:
         self.schema = schema
         self._storage = storage
         self.uri = storage.uri(f"tables/{name}")
-        self._options = storage.options()
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """Open the newest or a given version; None if there is no table yet."""
-        with storage_errors(self.uri):
-            try:
-                return DeltaTable(self.uri, version=version, storage_options=self._options)
-            except TableNotFoundError:
-                return None
+        return open_table(self._storage, self.uri, version)
 
     def recorded(self, ids: Iterable[str]) -> set[str]:
         """Return those of the ids that a commit has already recorded."""
-        table = self.open()
-        return set() if table is None else _recorded(table, ids)
+        table, wanted = self.open(), list(ids)
+        return set() if table is None else self._persist("read", lambda: recorded(table, wanted))
 
     def append(self, frame: pd.DataFrame, *, ids: Sequence[str]) -> bool:
         """Append rows in one commit that records `ids`, unless one of them is recorded already.
@@ -149,58 +147,69 @@ class Table:
             The table is no longer at the expected version.
         """
         self._storage.check_room(nbytes, self.uri)
-        commit = CommitProperties(app_transactions=[Transaction(i, 1) for i in ids], max_commit_retries=0)
-        for attempt in range(_COMMIT_ATTEMPTS):
-            table = self._open_or_create()
-            if _recorded(table, ids):
-                return None
+
+        def check(table: DeltaTable) -> None:
             if expected is not None and table.version() != expected:
                 raise OvertakenError(f"{self.uri} is at version {table.version()}, not {expected} any more.")
-            with storage_errors(self.uri):
-                try:
-                    write_deltalake(
-                        table,
-                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
-                        mode="append",
-                        schema_mode="merge" if self._lacks(table) else None,
-                        commit_properties=commit,
-                        writer_properties=_WRITING,
-                        target_file_size=_FILE_BYTES,
-                    )
-                    return int(table.version())
-                except CommitFailedError:  # another writer took the version: look again at what it recorded
-                    time.sleep(0.02 * (attempt + 1))
-        raise StorageError(
-            f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
-            fix="Run the same command again; nothing was written.",
+
+        return commit(
+            self._storage,
+            self.uri,
+            ids=ids,
+            opened=self._open_or_create,
+            write=lambda table, properties: self._write(table, batches(), properties),
+            check=check,
         )
 
     def delete(self, predicate: str) -> None:
         """Remove the rows that match a predicate; nothing happens if there is no table yet."""
-        for attempt in range(_COMMIT_ATTEMPTS):
+        for attempt in range(LOST_RACES):
             table = self.open()
             if table is None:
                 return
-            with storage_errors(self.uri):
-                try:
-                    table.delete(predicate)
-                    return
-                except CommitFailedError:
-                    time.sleep(0.02 * (attempt + 1))
+            try:
+                self._persist("remove rows from", partial(table.delete, predicate))
+                return
+            except StorageError as error:
+                if not isinstance(error.__cause__, CommitFailedError):
+                    raise
+                time.sleep(0.02 * (attempt + 1))
         raise StorageError(f"{self.uri} is too busy to remove rows.", fix="Run the same command again.")
 
     def read_batches(
         self, *, columns: Sequence[str], where: pads.Expression | None = None, version: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Read columns of the rows that match in bounded batches."""
+        """Read columns of the rows that match in bounded batches; a read that fails goes on where it was."""
         table = self.open(version)
         if table is None:
             return
-        with storage_errors(self.uri):
-            scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
-                columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
-            )
-            yield from scanner.to_batches()
+        at, given = table.version(), 0
+        rows: Iterator[pa.RecordBatch] | None = None
+
+        def following() -> pa.RecordBatch | None:
+            nonlocal rows
+            rows = rows or self._scan(columns, where, at, skip=given)
+            try:
+                return next(rows, None)
+            except Exception:
+                rows = None  # a scan that failed is over
+                raise
+
+        while (batch := self._persist("read", following)) is not None:
+            given += batch.num_rows
+            yield batch
+
+    def _scan(
+        self, columns: Sequence[str], where: pads.Expression | None, version: int, *, skip: int
+    ) -> Iterator[pa.RecordBatch]:
+        table = DeltaTable(self.uri, version=version, storage_options=self._storage.options())
+        scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
+            columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
+        )
+        for batch in scanner.to_batches():
+            if skip < batch.num_rows:
+                yield batch.slice(skip)
+            skip = max(0, skip - batch.num_rows)
 
     def read(
         self,
@@ -214,8 +223,9 @@ class Table:
         names = list(columns) if columns is not None else self.schema.names
         if table is None:
             return self.schema.empty_table().select(names)
-        with storage_errors(self.uri):
-            return table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where)
+        return self._persist(
+            "read", lambda: table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where)
+        )
 
     def read_newest(
         self,
@@ -244,7 +254,23 @@ class Table:
         if table is not None:
             return table
         with storage_errors(self.uri):
-            return DeltaTable.create(self.uri, schema=self.schema, mode="ignore", storage_options=self._options)
+            return DeltaTable.create(
+                self.uri, schema=self.schema, mode="ignore", storage_options=self._storage.options()
+            )
+
+    def _write(self, table: DeltaTable, batches: Iterable[pa.RecordBatch], properties: CommitProperties) -> None:
+        write_deltalake(
+            table,
+            pa.RecordBatchReader.from_batches(self.schema, iter(batches)),
+            mode="append",
+            schema_mode="merge" if self._lacks(table) else None,
+            commit_properties=properties,
+            writer_properties=_WRITING,
+            target_file_size=_FILE_BYTES,
+        )
+
+    def _persist(self, what: str, call: Callable[[], _T]) -> _T:
+        return self._storage.persist(call, what=what, where=self.uri)
 
 
 class Reviews(Table):
@@ -360,7 +386,3 @@ def check_version(reviews: Reviews, version: int) -> None:
             f"There is no snapshot reviews@v{version}; the newest is reviews@v{table.version()}.",
             fix="Name one that exists, or leave it out to take the newest.",
         )
-
-
-def _recorded(table: DeltaTable, ids: Iterable[str]) -> set[str]:
-    return {i for i in ids if table.transaction_version(i) is not None}
