@@ -1,23 +1,33 @@
-"""An S3 server on this machine, behind a proxy that misbehaves as a test asks: throttles, fails, hangs up, is slow."""
+"""An S3 server on this machine, behind a proxy that misbehaves as a test asks: throttles, fails, hangs up, is slow.
+
+Both run in a process of their own, because a client that holds the GIL while it waits would wait for ever otherwise.
+``python -m faults`` prints the addresses; `S3Server` starts it and talks to it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import logging
 import random
 import socket
+import subprocess
+import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
-from moto.server import ThreadedMotoServer
 
-BUCKET = "reviews"
+REGION = "eu-central-1"
+CONTROL = "/-/"
 STATUS = {"throttle": 503, "too_many": 429, "error": 500}
 
 
@@ -44,7 +54,7 @@ class Fault:
     times: int = 0
     rate: float = 1.0
     seconds: float = 0.0
-    done: int = field(default=0, init=False)
+    done: int = 0
 
     def meets(self, method: str, path: str, draw: float) -> bool:
         """Whether this request goes wrong."""
@@ -52,88 +62,126 @@ class Fault:
         return wanted and not (self.times and self.done >= self.times)
 
 
-class FaultyS3:
-    """The proxy: ``url`` is where clients go; set ``faults`` at any time; ``down`` hangs up on everybody."""
+@dataclass
+class S3Server:
+    """The server and its proxy, as tests see them: ``url`` goes through the proxy, ``direct`` does not."""
+
+    url: str
+    direct: str
+    bucket: str = ""
+
+    def new_bucket(self) -> str:
+        """Make an empty bucket, forget faults and requests."""
+        self.bucket = f"reviews-{uuid.uuid4().hex[:8]}"
+        self.client().create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.misbehave()
+        return self.bucket
+
+    def client(self) -> Any:
+        """Return a client that goes past the proxy."""
+        session = boto3.Session("test", "test", region_name=REGION)
+        return session.client("s3", endpoint_url=self.direct)
+
+    def misbehave(self, *faults: Fault) -> None:
+        """From now on let these things go wrong; nothing, without any."""
+        httpx.put(self.url + CONTROL, json=[asdict(fault) for fault in faults]).raise_for_status()
+
+    def injected(self) -> int:
+        """Return how many requests went wrong since."""
+        return int(httpx.get(self.url + CONTROL).json()["injected"])
+
+    def seen(self) -> list[dict[str, str]]:
+        """Return the requests since: ``method``, ``path``, ``key`` (the access key that signed it)."""
+        return list(httpx.get(self.url + CONTROL).json()["requests"])
+
+
+@contextlib.contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Run the server and its proxy in a process of their own."""
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            url, direct = process.stdout.readline().split()
+            yield S3Server(url, direct)
+        finally:
+            process.terminate()
+
+
+class _Proxy(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
-        self.faults: list[Fault] = []
-        self.down = False
-        self.requests: list[tuple[str, str]] = []
-        self._random = random.Random(7)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self.behave([])
 
-    def choose(self, method: str, path: str) -> Fault | None:
-        """Return what goes wrong with this request, if anything."""
+    def behave(self, faults: list[Fault]) -> None:
         with self._lock:
-            self.requests.append((method, path))
-            if self.down:
-                return Fault("drop")
+            self.faults, self.requests, self._random = faults, [], random.Random(7)
+
+    def choose(self, method: str, path: str, key: str) -> Fault | None:
+        with self._lock:
+            self.requests.append({"method": method, "path": path, "key": key})
             draw = self._random.random()
             found = next((fault for fault in self.faults if fault.meets(method, path, draw)), None)
             if found:
                 found.done += 1
             return found
 
-    @property
-    def injected(self) -> int:
-        """How many requests have gone wrong so far."""
-        return sum(fault.done for fault in self.faults)
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
-
 
 class _Handler(BaseHTTPRequestHandler):
-    proxy: ClassVar[FaultyS3]
+    server: _Proxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: Any) -> None:
         pass
 
     def handle_one_request(self) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             super().handle_one_request()
             return
         self.close_connection = True
 
     def _serve(self) -> None:
-        body = self._body()
-        fault = self.proxy.choose(self.command, self.path)
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == CONTROL:
+            self._control(body)
+            return
+        signed = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
+        fault = self.server.choose(self.command, self.path, signed)
         kind = fault.kind if fault else ""
         if kind in STATUS:
             code = "SlowDown" if kind == "throttle" else "InternalError"
             message = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
             self._reply(STATUS[kind], {"Content-Type": "application/xml"}, message)
-            return
-        if kind == "drop":
+        elif kind == "drop":
             self._hang_up()
-            return
-        if fault and kind == "slow":
-            time.sleep(fault.seconds)
-        status, headers, content = self._forward(body)
-        if kind == "lose":
-            self._hang_up()
-            return
-        self._reply(status, headers, content)
+        else:
+            time.sleep(fault.seconds if fault else 0)
+            answer = self._forward(body)
+            if kind == "lose":
+                self._hang_up()
+            else:
+                self._reply(*answer)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815
 
-    def _body(self) -> bytes:
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            self.send_response_only(100)
-            self.end_headers()
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def _control(self, body: bytes) -> None:
+        if self.command == "PUT":
+            self.server.behave([Fault(**fault) for fault in json.loads(body)])
+        said = {"injected": sum(fault.done for fault in self.server.faults), "requests": self.server.requests}
+        self._reply(200, {"Content-Type": "application/json"}, json.dumps(said).encode())
 
     def _forward(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(self.proxy.upstream.removeprefix("http://"), timeout=60)
+        connection = http.client.HTTPConnection(self.server.upstream.removeprefix("http://"), timeout=60)
         hop = {"connection", "expect", "content-length", "transfer-encoding"}
         headers = {name: value for name, value in self.headers.items() if name.lower() not in hop}
         connection.request(self.command, self.path, body=body, headers=headers)
@@ -149,10 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        bare = status == 204 or self.command == "HEAD"
         if "Content-Length" not in headers and status != 204:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command != "HEAD" and status != 204:
+        if not bare:
             self.wfile.write(content)
 
     def _hang_up(self) -> None:
@@ -161,29 +210,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
-@contextlib.contextmanager
-def s3_server() -> Iterator[str]:
-    """Run an S3 server with an empty bucket; give its address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    httpx.post(f"{url}/moto-api/reset").raise_for_status()
-    session = boto3.Session("test", "test", region_name="eu-central-1")
-    session.client("s3", endpoint_url=url).create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    try:
-        yield url
-    finally:
-        server.stop()
+def main() -> None:
+    """Serve until terminated."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    upstream = "http://{}:{}".format(*moto.get_host_and_port())
+    proxy = _Proxy(upstream)
+    sys.stdout.write(f"{proxy.url} {upstream}\n")
+    sys.stdout.flush()
+    proxy.serve_forever(0.02)
 
 
-@contextlib.contextmanager
-def faulty_s3() -> Iterator[FaultyS3]:
-    """Run an S3 server behind the proxy."""
-    with s3_server() as url:
-        proxy = FaultyS3(url)
-        try:
-            yield proxy
-        finally:
-            proxy.close()
+if __name__ == "__main__":
+    main()
