@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,14 +48,14 @@ def s3_server() -> Iterator[S3Server]:
 def store(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3Server:
     """The S3 server with an empty bucket, and credentials for it where every AWS tool finds them."""
     import boto3
-    from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 
-    _cached_get_s3_client.cache_clear()
+    if kept := sys.modules.get("mlflow.store.artifact.s3_artifact_repo"):
+        kept._cached_get_s3_client.cache_clear()
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in {
         "AWS_ACCESS_KEY_ID": "from-environment",
-        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SECRET_ACCESS_KEY": "hush-hush",
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_EC2_METADATA_DISABLED": "true",
