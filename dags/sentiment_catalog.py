@@ -43,7 +43,7 @@ def task_settings() -> Any:
     if session is not None:
         from sentiment.s3 import use_session
 
-        use_session(session)
+        use_session(session, settings.storage)
     return settings
 
 

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -35,9 +34,17 @@ BULK_RETRIES = 3  # of one request among the many of a large transfer; the trans
 CREDENTIALS_LIVE = timedelta(minutes=10)  # botocore renews credentials that have no more than this left
 
 
-def use_session(session: boto3.Session) -> None:
+def use_session(session: boto3.Session, settings: StorageSettings) -> None:
     """Make a session this process's own: for our storage, and for MLflow, whose client takes the same."""
-    _say_retries(session)
+    bounds = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=settings.timeout_seconds,
+        retries={"mode": "standard", "total_max_attempts": settings.attempts},
+    )
+    core = session._session  # boto3 has no way of its own to set what all clients of a session share
+    there = core.get_default_client_config()
+    core.set_default_client_config(there.merge(bounds) if there else bounds)
+    session.events.register("needs-retry.s3", _say_retry, unique_id="sentiment-says-retries")
     boto3.DEFAULT_SESSION = session
 
 
@@ -144,16 +151,8 @@ class S3Access:
 def _own_session(settings: StorageSettings) -> boto3.Session:
     """Return the process's session; made from the standard AWS chain if nobody has set one."""
     if boto3.DEFAULT_SESSION is None:
-        core = botocore.session.Session()
-        core.set_default_client_config(
-            Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=settings.timeout_seconds,
-                retries={"mode": "standard", "total_max_attempts": settings.attempts},
-            )
-        )
         try:
-            use_session(boto3.Session(botocore_session=core))
+            use_session(boto3.Session(), settings)
         except AWS_ERRORS as error:  # a profile that does not exist
             raise StorageError(
                 f"The AWS configuration cannot be used: {str(error).rstrip('.')}.", fix="Correct AWS_PROFILE."
@@ -162,16 +161,12 @@ def _own_session(settings: StorageSettings) -> boto3.Session:
     return session
 
 
-def _say_retries(session: boto3.Session) -> None:
+def _say_retry(
+    *, response: Any = None, attempts: int = 0, caught_exception: Any = None, operation: Any = None, **_: Any
+) -> None:
     """Log what botocore, the client of MLflow's artifacts, is about to try again: it does not do so itself."""
-
-    def say(
-        *, response: Any = None, attempts: int = 0, caught_exception: Any = None, operation: Any = None, **_: Any
-    ) -> None:
-        status = response[0].status_code if response else 0
-        if caught_exception is not None or status == 429 or status >= 500:
-            name = operation.name if operation else "request"
-            reason = caught_exception if caught_exception is not None else f"the store answered {status}"
-            logger.warning("storage: artifacts, %s: attempt %d failed: %s", name, attempts, reason)
-
-    session.events.register("needs-retry.s3", say, unique_id="sentiment-says-retries")
+    status = response[0].status_code if response else 0
+    if caught_exception is not None or status == 429 or status >= 500:
+        name = operation.name if operation else "request"
+        reason = caught_exception if caught_exception is not None else f"the store answered {status}"
+        logger.warning("storage: artifacts, %s: attempt %d failed: %s", name, attempts, reason)

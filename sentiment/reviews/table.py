@@ -253,10 +253,8 @@ class Table:
         table = self.open()
         if table is not None:
             return table
-        with storage_errors(self.uri):
-            return DeltaTable.create(
-                self.uri, schema=self.schema, mode="ignore", storage_options=self._storage.options()
-            )
+        options = self._storage.options()
+        return DeltaTable.create(self.uri, schema=self.schema, mode="ignore", storage_options=options)
 
     def _write(self, table: DeltaTable, batches: Iterable[pa.RecordBatch], properties: CommitProperties) -> None:
         write_deltalake(

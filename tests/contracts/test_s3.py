@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from faults import S3Server
+from faults import Fault, S3Server
 
 from sentiment.drift.run import check_drift
-from sentiment.errors import SentimentError, SourceError
+from sentiment.errors import SentimentError, SourceError, StorageError
 from sentiment.ledger import Ledger
 from sentiment.packaging import package
 from sentiment.registry import Registry
@@ -35,7 +35,15 @@ def test_a_write_that_must_be_the_first_is_refused_the_second_time(s3: Settings)
     assert storage.read_json("registry/2.json") is None
 
 
-def test_the_loop_on_s3(s3: Settings, tmp_path: Path) -> None:
+def test_the_loop_on_a_store_that_fails_now_and_then(
+    s3: Settings, store: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    s3 = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 10, "retry_seconds": 60})})
+    store.misbehave(
+        Fault("error", method="PUT", part="mlflow/artifacts", times=2),
+        Fault("throttle", rate=0.03),
+        Fault("lose", rate=0.06),
+    )
     storage = Storage(s3)
     storage.upload(write_sample(tmp_path / "film.csv", "film", 1_500, seed=1), "inbox/film.csv")
     (tmp_path / "held.csv").write_text("text,label\n" + "".join(f"review {n},pos\n" for n in range(200)))
@@ -48,6 +56,7 @@ def test_the_loop_on_s3(s3: Settings, tmp_path: Path) -> None:
     challenger, decision = judge(s3, registry=registry, challenger=train(s3, registry=registry))
     assert decision.outcome == "promote"
     champion = promote(s3, registry=registry, version=challenger.version)
+    assert "storage: artifacts, PutObject: attempt 1 failed: the store answered 500" in caplog.text
     bento = package(s3, registry)
 
     scorer = registry.load_scorer(champion)
@@ -81,7 +90,16 @@ def test_the_loop_on_s3(s3: Settings, tmp_path: Path) -> None:
     ):  # fmt: skip
         assert any(path.startswith(place) for path in found), place
     events = [entry.event for entry in Ledger(storage).entries()]
-    assert events[:5] == ["trained", "registered", "decided", "promoted", "packaged"]
+    assert events == [
+        "trained", "registered", "decided", "promoted", "packaged", "trained", "registered", "decided",
+    ]  # fmt: skip
+    assert store.injected() >= 5
+
+    registry.artifact(champion, "scorer.npz").unlink()
+    store.misbehave(Fault("drop", part="mlflow/artifacts"))
+    impatient = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 2})})
+    with pytest.raises(StorageError, match=r"scorer.npz did not read: 2 attempts"):
+        Registry(impatient).load_scorer(champion)
 
 
 def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, store: S3Server, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_credentials_that_expire_are_renewed_for_obstore_and_for_deltalake(
 
     core = botocore.session.Session()
     core._credentials = RefreshableCredentials.create_from_metadata(renew(), refresh_using=renew, method="test")
-    s3_module.use_session(boto3.Session(botocore_session=core))
+    s3_module.use_session(boto3.Session(botocore_session=core), s3.storage)
     monkeypatch.setattr(s3_module, "CREDENTIALS_LIVE", timedelta(seconds=0))
     storage = Storage(s3)
     for _ in range(2):

@@ -11,15 +11,12 @@ from faults import Fault, S3Server
 from sentiment.errors import StorageError
 from sentiment.ledger import Ledger
 from sentiment.promotions import Promotion, Promotions
-from sentiment.registry import Registry
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.sample import write_sample
 from sentiment.reviews.table import Reviews, latest_snapshot, read_snapshot
 from sentiment.serving.predictions import LANDING
 from sentiment.settings import Settings
 from sentiment.storage import PIECE_BYTES, Storage
-from sentiment.training.promotion import judge, promote
-from sentiment.training.train import train
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,34 +64,6 @@ def test_data_is_taken_in_once_whatever_the_store_does(
     assert storage.list(LANDING) == []
     assert len(storage.list("processed")) == 1
     assert ingest(s3).accepted == 0
-
-
-def test_a_model_gets_through_a_store_that_fails_now_and_then(
-    s3: Settings, store: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    s3 = patient(s3)
-    ingest(s3, paths=[write_sample(tmp_path / "film.csv", "film", 600, seed=1)])
-    registry = Registry(s3)
-    store.misbehave(Fault("error", method="PUT", part="mlflow/artifacts", times=2), Fault("lose", rate=0.1))
-    with caplog.at_level(logging.WARNING, "sentiment"):
-        challenger, decision = judge(s3, registry=registry, challenger=train(s3, registry=registry))
-        promoted = promote(s3, registry=registry, version=challenger.version)
-    assert "storage: artifacts, PutObject: attempt 1 failed: the store answered 500" in caplog.text
-    assert store.injected() >= 4
-    store.misbehave()
-    assert (decision.outcome, promoted.version) == ("promote", "1")
-    events = [entry.event for entry in Ledger(Storage(s3)).entries()]
-    assert events == ["trained", "registered", "decided", "promoted"]
-
-    registry.artifact(promoted, "scorer.npz").unlink()
-    store.misbehave(Fault("error", method="GET", part="scorer.npz", times=1))
-    assert registry.load_scorer(promoted).digest == promoted.digest
-    assert "scorer.npz: attempt 1 of 10 failed" in caplog.text
-    registry.artifact(promoted, "scorer.npz").unlink()
-    store.misbehave(Fault("drop", part="mlflow/artifacts"))
-    impatient = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 2})})
-    with pytest.raises(StorageError, match=r"scorer.npz did not read: 2 attempts"):
-        Registry(impatient).load_scorer(promoted)
 
 
 def test_a_write_whose_answer_was_lost_is_known_as_ones_own(s3: Settings, store: S3Server) -> None:

@@ -54,6 +54,19 @@ def test_the_graph_is_the_reviewed_one(dags: dict[str, Any]) -> None:
     assert found == EXPECTED
 
 
+def test_the_triggerer_watches_the_inbox(dags: dict[str, Any]) -> None:
+    from importlib import import_module
+
+    from airflow.triggers.base import BaseEventTrigger
+
+    inbox = dags["sentiment_ingest"].timetable.asset_condition
+    (watcher,) = inbox.watchers
+    path, arguments = watcher.trigger.serialize()
+    module, _, name = path.rpartition(".")
+    assert (watcher.name, arguments) == ("sentiment_inbox", {}), "nothing of the settings is stored in the database"
+    assert issubclass(getattr(import_module(module), name), BaseEventTrigger)
+
+
 @pytest.mark.parametrize("dag_id", EXPECTED)
 def test_every_dag_explains_itself_and_retries(dags: dict[str, Any], dag_id: str) -> None:
     dag = dags[dag_id]
