@@ -5,9 +5,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetWatcher
 from airflow.sdk.exceptions import AirflowFailException
+from sentiment_inbox import InboxTrigger
 
+INBOX = Asset(
+    name="inbox", uri="sentiment://inbox", watchers=[AssetWatcher(name="sentiment_inbox", trigger=InboxTrigger())]
+)
 REVIEWS = Asset(name="reviews", uri="sentiment://reviews")
 PREDICTIONS = Asset(name="predictions", uri="sentiment://predictions")
 DRIFT_DETECTED = Asset(name="drift_detected", uri="sentiment://drift_detected")
@@ -29,6 +33,18 @@ DAG: dict[str, Any] = {
     "default_args": DEFAULTS,
     "tags": ["sentiment"],
 }
+
+
+def task_settings() -> Any:
+    """Return the settings of a task; on S3, the AWS connection of Airflow becomes that of the task's process."""
+    from sentiment_aws import connected_settings
+
+    settings, session = connected_settings()
+    if session is not None:
+        from sentiment.s3 import use_session
+
+        use_session(session, settings.storage)
+    return settings
 
 
 @contextmanager

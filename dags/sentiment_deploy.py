@@ -7,7 +7,7 @@ and moves the traffic once it is ready. A Bento that does not become ready leave
 """
 
 from airflow.sdk import Param, dag, task
-from sentiment_catalog import CHAMPION, DAG, RELEASE, clear_failures
+from sentiment_catalog import CHAMPION, DAG, RELEASE, clear_failures, task_settings
 
 
 @dag(
@@ -30,9 +30,8 @@ def sentiment_deploy() -> None:
     def package(*, params=None):
         from sentiment.packaging import package
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
 
-        settings = load_settings()
+        settings = task_settings()
         with clear_failures():
             return package(settings, Registry(settings), version=params["version"] or None).to_dict()
 
@@ -40,10 +39,9 @@ def sentiment_deploy() -> None:
     def deploy(packaged, *, outlet_events=None):
         from sentiment.deployment.release import deploy
         from sentiment.packaging import BentoPackage
-        from sentiment.settings import load_settings
 
         with clear_failures():
-            release = deploy(load_settings(), BentoPackage(**packaged))
+            release = deploy(task_settings(), BentoPackage(**packaged))
         outlet_events[RELEASE].extra = release.to_dict()
         return release.to_dict()
 

@@ -10,7 +10,7 @@ HTML report (**Drift reports** in the navigation) and a verdict: `stable`, `watc
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from sentiment_catalog import DAG, DRIFT_DETECTED, PREDICTIONS, REVIEWS, clear_failures
+from sentiment_catalog import DAG, DRIFT_DETECTED, PREDICTIONS, REVIEWS, clear_failures, task_settings
 
 
 @dag(
@@ -44,9 +44,8 @@ def sentiment_drift() -> None:
         from sentiment.drift.run import check_drift
         from sentiment.errors import NoChampionError
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
 
-        settings = load_settings()
+        settings = task_settings()
         with clear_failures():
             try:
                 found = check_drift(

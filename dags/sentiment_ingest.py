@@ -6,12 +6,13 @@ to the quarantine with a reason; a file that is beyond policy is held whole. The
 adds nothing. A file that is held or cannot be read fails the run at its end; everything else is taken in and told to
 the DAGs that follow. New reviews get a **profile**, an HTML page under `reports/data/`.
 
-*Runs* every hour, or by hand. *Emits* `reviews` when rows were added and `predictions` when answers were.
+*Runs* when files have landed in the inbox (the triggerer watches it), every hour, or by hand.
+*Emits* `reviews` when rows were added and `predictions` when answers were.
 """
 
-from airflow.sdk import AssetAlias, Param, dag, task
+from airflow.sdk import AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from sentiment_catalog import DAG, PREDICTIONS, REVIEWS, clear_failures
+from sentiment_catalog import DAG, INBOX, PREDICTIONS, REVIEWS, clear_failures, task_settings
 
 INGESTED = AssetAlias("ingested")
 
@@ -21,7 +22,7 @@ INGESTED = AssetAlias("ingested")
     dag_id="sentiment_ingest",
     dag_display_name="Sentiment: ingest",
     doc_md=__doc__,
-    schedule="@hourly",
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("@hourly", timezone="UTC"), assets=INBOX),
     params={
         "files": Param(
             [],
@@ -49,13 +50,12 @@ def sentiment_ingest() -> None:
     def ingest(*, params=None, outlet_events=None):
         from sentiment.errors import DataError
         from sentiment.reviews.ingest import ingest
-        from sentiment.settings import load_settings
 
         unread = None
         with clear_failures():
             try:
                 result = ingest(
-                    load_settings(),
+                    task_settings(),
                     paths=params["files"],
                     text=params["text"] or None,
                     label=params["label"] or None,
@@ -79,12 +79,11 @@ def sentiment_ingest() -> None:
     @task
     def profile(taken):
         from sentiment.reviews.profile_page import publish_profile
-        from sentiment.settings import load_settings
 
         if not taken["accepted"]:
             raise AirflowSkipException("No new reviews.")
         with clear_failures():
-            return publish_profile(load_settings(), taken["snapshot"])
+            return publish_profile(task_settings(), taken["snapshot"])
 
     taken = ingest()
     profile(taken)

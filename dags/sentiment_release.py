@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import AssetAlias, Param, dag, task
-from sentiment_catalog import DAG, REVIEWS, clear_failures
+from sentiment_catalog import DAG, REVIEWS, clear_failures, task_settings
 
 SETTLED = AssetAlias("settled")
 
@@ -36,10 +36,9 @@ def sentiment_release() -> None:
     def look(*, params=None):
         from sentiment.errors import DataError
         from sentiment.reviews.held import held_batches, require
-        from sentiment.settings import load_settings
         from sentiment.storage import Storage
 
-        storage = Storage(load_settings())
+        storage = Storage(task_settings())
         with clear_failures():
             waiting = held_batches(storage)
             if not params["batch"] and not waiting:
@@ -62,9 +61,8 @@ def sentiment_release() -> None:
     @task(outlets=[SETTLED])
     def settle(batch, answer, *, outlet_events=None):
         from sentiment.reviews.quarantine import drop, release
-        from sentiment.settings import load_settings
 
-        settings = load_settings()
+        settings = task_settings()
         person = answer["responded_by_user"]
         said = {"reason": answer["params_input"].get("reason", ""), "actor": person and person["name"]}
         with clear_failures():

@@ -9,7 +9,7 @@ champion has learned from already is not learned again, and a version that was r
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures
+from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, task_settings
 
 
 @dag(
@@ -34,10 +34,9 @@ def sentiment_retrain() -> None:
     @task
     def train(*, params=None):
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
         from sentiment.training.train import train
 
-        settings = load_settings()
+        settings = task_settings()
         registry = Registry(settings)
         with clear_failures():
             candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None)
@@ -56,10 +55,9 @@ def sentiment_retrain() -> None:
     @task
     def judge(candidate):
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
         from sentiment.training.promotion import judge
 
-        settings = load_settings()
+        settings = task_settings()
         registry = Registry(settings)
         with clear_failures():
             challenger, decision = judge(
@@ -70,12 +68,11 @@ def sentiment_retrain() -> None:
     @task(outlets=[CHAMPION])
     def promote(decision, *, params=None, outlet_events=None):
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
         from sentiment.training.promotion import promote
 
         if decision["outcome"] != "promote" or not params["promote"]:
             raise AirflowSkipException(f"The champion stays: {decision['outcome']}. {decision['reason']}")
-        settings = load_settings()
+        settings = task_settings()
         with clear_failures():
             champion = promote(settings, registry=Registry(settings), version=decision["version"])
         outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}

@@ -7,7 +7,7 @@ the gate never let through. Without a version, each run goes one champion furthe
 """
 
 from airflow.sdk import Param, dag, task
-from sentiment_catalog import DAG, RELEASE, clear_failures
+from sentiment_catalog import DAG, RELEASE, clear_failures, task_settings
 
 
 @dag(
@@ -31,9 +31,8 @@ def sentiment_rollback() -> None:
     def rollback(*, params=None, outlet_events=None):
         from sentiment.deployment.rollback import rollback
         from sentiment.registry import Registry
-        from sentiment.settings import load_settings
 
-        settings = load_settings()
+        settings = task_settings()
         with clear_failures():
             release = rollback(
                 settings,

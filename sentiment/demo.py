@@ -23,7 +23,7 @@ from sentiment.errors import ModelError, ServiceError
 from sentiment.platform import USER, Platform, running, running_addresses
 from sentiment.registry import ModelVersion, Registry
 from sentiment.reviews.sample import write_sample
-from sentiment.scheduler import Scheduler
+from sentiment.scheduler import DagRun, Scheduler
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.traffic import Traffic
@@ -110,11 +110,10 @@ class _Story:
 
     def _learn_first_model(self) -> ModelVersion:
         with self._step(
-            f"{LABELLED:,} labelled {OLD} reviews land in the inbox; sentiment_ingest takes them in"
+            f"{LABELLED:,} labelled {OLD} reviews land in the inbox; sentiment_ingest notices and takes them in"
         ) as say:
-            write_sample(self._inbox / f"{OLD}.csv", OLD, LABELLED, seed=1)
             self._airflow.wait_for_dags(*DAGS)
-            taken = self._run("sentiment_ingest")
+            taken = self._land(OLD, seed=1)
             say(f"{taken['accepted']:,} accepted, {sum(taken['refused'].values()):,} refused: {taken['snapshot']}")
         with self._step("sentiment_retrain trains, judges, registers and promotes the first model") as say:
             since = datetime.now(UTC)
@@ -135,9 +134,8 @@ class _Story:
         traffic.shift(NEW)
         with self._step(f"the traffic shifts to {NEW} reviews, and {LABELLED:,} labelled ones arrive") as say:
             traffic.wait(ASKED, check=self._platform.check)
-            write_sample(self._inbox / f"{NEW}.csv", NEW, LABELLED, seed=2)
             self._shifted_at = datetime.now(UTC)
-            check = self._checked()
+            check = self._checked(landing=NEW)
             say(check.verdict.state)
         if not check.verdict.retrain:
             raise ServiceError(
@@ -165,20 +163,34 @@ class _Story:
             say(check.verdict.state)
         return check
 
-    def _checked(self) -> DriftCheck:
-        """Take in what the API has logged, and return the drift check that follows."""
+    def _checked(self, *, landing: str = "") -> DriftCheck:
+        """Take in what the API has logged, with reviews that land, and return the drift check that follows."""
         time.sleep(self._settings.serving.log_flush_seconds + 0.5)
         since = datetime.now(UTC)
-        self._run("sentiment_ingest")
+        if landing:
+            self._land(landing, seed=2)
+        else:
+            self._airflow.wait(self._airflow.trigger("sentiment_ingest"))
         self._airflow.wait_for_run("sentiment_drift", since=since)
         found = read_check(self._storage, list_checks(self._storage)[0])
         if found is None:
             raise ServiceError("sentiment_drift left no report.", fix="Look at its log in Airflow.")
         return found
 
-    def _run(self, dag_id: str) -> dict[str, Any]:
-        run = self._airflow.wait(self._airflow.trigger(dag_id))
-        returned: dict[str, Any] = self._airflow.returned(run, dag_id.removeprefix("sentiment_"))
+    def _land(self, domain: str, *, seed: int) -> dict[str, Any]:
+        """Drop reviews into the inbox, trigger nothing, and return what the run did that took them in."""
+        since = datetime.now(UTC)
+        write_sample(self._inbox / f"{domain}.csv", domain, LABELLED, seed=seed)
+        seen: set[str] = set()
+        while True:  # a run of the schedule may come first
+            run = self._airflow.wait_for_run("sentiment_ingest", since=since, but=seen)
+            taken = self._returned(run)
+            if taken["files"]:
+                return taken
+            seen.add(run.run_id)
+
+    def _returned(self, run: DagRun) -> dict[str, Any]:
+        returned: dict[str, Any] = self._airflow.returned(run, "ingest")
         return returned
 
     def _served(self) -> str:

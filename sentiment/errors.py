@@ -129,7 +129,7 @@ def storage_errors(where: str) -> Iterator[None]:
         fix = "Check SENTIMENT_STORAGE__ROOT and the credentials for it."
         if "s3://" not in where:
             fix = "Check the path and its permissions."
-        raise StorageError(f"Storage failed at {where}: {_one_line(error)}.", fix=fix) from error
+        raise StorageError(f"Storage failed at {where}: {one_line(error)}.", fix=fix) from error
     except Exception as error:
         text = str(error)
         if any(sign in text for sign in NO_ROOM):
@@ -142,7 +142,7 @@ def storage_errors(where: str) -> Iterator[None]:
         raise
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return what deltalake paints as a coloured tree in one plain line."""
     return " ".join(_COLOUR.sub("", str(error)).replace("\u21b3", "").split()).rstrip(". ")
 

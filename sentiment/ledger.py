@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from sentiment.errors import storage_errors
+from sentiment.delta import commit, open_table
 from sentiment.storage import Storage
 
 TABLE = "tables/ledger"
@@ -62,8 +61,8 @@ class Ledger:
     """The ledger under one storage root."""
 
     def __init__(self, storage: Storage) -> None:
+        self._storage = storage
         self._uri = storage.uri(TABLE)
-        self._options = storage.options()
 
     def append(
         self,
@@ -77,41 +76,37 @@ class Ledger:
         key: str | None = None,
     ) -> None:
         """Add an entry; with a `key`, at most once ever. The actor is the user of this process if not given."""
-        with storage_errors(self._uri):
-            table = self._table()
-            if key and table is not None and table.transaction_version(key) is not None:
-                return
-            row = {
-                "time": datetime.now(UTC),
-                "event": event,
-                "actor": actor or _actor(),
-                "model_version": model_version,
-                "snapshot": snapshot,
-                "reason": reason,
-                "detail": json.dumps(dict(detail or {}), sort_keys=True),
-            }
-            transactions = [Transaction(key, 1)] if key else None
-            write_deltalake(
-                table or self._uri,
-                pa.Table.from_pylist([row], schema=SCHEMA),
-                mode="append",
-                storage_options=self._options or None,
-                commit_properties=CommitProperties(app_transactions=transactions),
-            )
+        row = {
+            "time": datetime.now(UTC),
+            "event": event,
+            "actor": actor or _actor(),
+            "model_version": model_version,
+            "snapshot": snapshot,
+            "reason": reason,
+            "detail": json.dumps(dict(detail or {}), sort_keys=True),
+        }
+
+        def write(table: DeltaTable, properties: CommitProperties) -> None:
+            rows = pa.Table.from_pylist([row], schema=SCHEMA)
+            write_deltalake(table, rows, mode="append", commit_properties=properties)
+
+        ids = [key] if key else []
+        commit(self._storage, self._uri, ids=ids, opened=self._open_or_create, write=write)
 
     def entries(self) -> list[LedgerEntry]:
         """Return all entries, oldest first."""
-        with storage_errors(self._uri):
-            table = self._table()
-            rows = [] if table is None else table.to_pyarrow_table().to_pylist()
+        table = open_table(self._storage, self._uri)
+        if table is None:
+            return []
+        rows = self._storage.persist(lambda: table.to_pyarrow_table().to_pylist(), what="read", where=self._uri)
         entries = [LedgerEntry(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
         return sorted(entries, key=lambda entry: entry.time)
 
-    def _table(self) -> DeltaTable | None:
-        try:
-            return DeltaTable(self._uri, storage_options=self._options or None)
-        except TableNotFoundError:
-            return None
+    def _open_or_create(self) -> DeltaTable:
+        options = self._storage.options()
+        return open_table(self._storage, self._uri) or DeltaTable.create(
+            self._uri, schema=SCHEMA, mode="ignore", storage_options=options
+        )
 
 
 def _actor() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from sentiment.errors import (
     SentimentError,
     ServiceError,
     SettingsError,
+    StorageError,
     disk_full,
     storage_errors,
 )
@@ -111,6 +113,7 @@ class Registry:
         self._promotions = Promotions(self._storage)
         self._name = settings.registry.model_name
         self._cache = settings.local_dir / "cache" / "models"
+        self._storage.share_with_mlflow()
         self._client = _connect(settings)
 
     @property
@@ -395,14 +398,12 @@ class Registry:
 
     def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:
         """Return a local copy of one of the run's files, fetched once."""
-        from mlflow.artifacts import download_artifacts
-
-        folder = self._cache / model.run_id
-        if not (folder / name).exists():
-            folder.mkdir(parents=True, exist_ok=True)
+        path = self._cache / model.run_id / name
+        if not path.exists():
             with self._errors(f"fetch {name} of run {model.run_id}"):
-                download_artifacts(run_id=model.run_id, artifact_path=name, dst_path=str(folder))
-        return folder / name
+                source = self._client.get_run(model.run_id).info.artifact_uri
+                self._fetch(f"{source}/{name}", path)
+        return path
 
     def load_scorer(self, model: ModelVersion | Candidate) -> Scorer:
         """Load the scorer, checked against the registered digest."""
@@ -411,23 +412,34 @@ class Registry:
     def load_pipeline(self, model: ModelVersion, *, trusted_types: Sequence[str]) -> Pipeline:
         """Load the scikit-learn pipeline with skops; types outside the allow-list are refused."""
         import skops.io
-        from mlflow.artifacts import download_artifacts
         from skops.io.exceptions import UntrustedTypesFoundException
 
-        folder = self._cache / model.run_id / "pipeline"
-        if not (folder / PIPELINE_FILE).exists():
-            folder.mkdir(parents=True, exist_ok=True)
+        path = self._cache / model.run_id / "pipeline" / PIPELINE_FILE
+        if not path.exists():
             with self._errors(f"fetch the pipeline of version {model.version}"):
-                uri = f"models:/{self._name}/{model.version}/{PIPELINE_FILE}"
-                download_artifacts(artifact_uri=uri, dst_path=str(folder))
+                source = self._client.get_model_version_download_uri(self._name, model.version)
+                self._fetch(f"{source}/{PIPELINE_FILE}", path)
         try:
-            pipeline: Pipeline = skops.io.load(folder / PIPELINE_FILE, trusted=list(trusted_types))
+            pipeline: Pipeline = skops.io.load(path, trusted=list(trusted_types))
         except UntrustedTypesFoundException as error:
             raise IntegrityError(
                 f"The pipeline of version {model.version} holds types that are not ours: {error}.",
                 fix="Do not load it; find out who wrote the file. Roll back: `sentiment rollback`.",
             ) from error
         return pipeline
+
+    def _fetch(self, source: str, target: Path) -> None:
+        """Copy a file to this machine, whole or not at all; what lies in our storage, the way everything else does."""
+        from mlflow.artifacts import download_artifacts
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        root = f"{self._storage.root}/"
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            if "://" in root and source.startswith(root):
+                self._storage.fetch(source.removeprefix(root), Path(folder, target.name))
+            else:
+                download_artifacts(artifact_uri=source, dst_path=folder)
+            Path(folder, target.name).replace(target)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -470,20 +482,30 @@ class Registry:
 
     @contextmanager
     def _errors(self, what: str) -> Iterator[None]:
-        import requests
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
         except SentimentError:
             raise
-        except MlflowException as error:
+        except Exception as error:
+            if (cause := _of_the_store(error)) is not None:
+                raise StorageError(
+                    f"Could not {what}: the store of the artifacts failed: {cause}",
+                    fix="Look whether the store is up and the credentials are right, then run the same command again.",
+                ) from error
+            self._translate(what, error)
+            raise
+
+    def _translate(self, what: str, error: Exception) -> None:
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        if isinstance(error, MlflowException):
             if any(sign in str(error) for sign in NO_ROOM):
                 raise disk_full(self.address) from error
             if "Max retries" in str(error) or "API request to" in str(error):
                 raise self._unreachable(what, error) from error
             raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {self.address}") from error
-        except requests.RequestException as error:
+        if isinstance(error, requests.RequestException):
             raise self._unreachable(what, error) from error
 
     def _unreachable(self, what: str, error: Exception) -> ServiceError:
@@ -522,6 +544,16 @@ def _connect(settings: Settings) -> MlflowClient:
             f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.partition('. ')[0]}.",
             fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
         ) from error
+
+
+def _of_the_store(error: BaseException | None) -> BaseException | None:
+    """Return the error of the S3 client behind one of MLflow's; a missing object is not one."""
+    while error is not None:
+        if type(error).__module__.split(".")[0] in ("boto3", "botocore"):
+            answer = getattr(error, "response", None) or {}
+            return None if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404 else error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _log_dataset(dataset: TrainingData) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -113,10 +113,15 @@ class Scheduler:
             raise ServiceError(f"{run.dag_id} failed: {self._why(run)}", fix=f"Look at {self._link(run)}")
         return run
 
-    def wait_for_run(self, dag_id: str, *, since: datetime, timeout_seconds: float = 300) -> DagRun:
-        """Wait for the first run of a DAG that something else asked for since a moment, until it has ended."""
+    def wait_for_run(
+        self, dag_id: str, *, since: datetime, but: Collection[str] = (), timeout_seconds: float = 300
+    ) -> DagRun:
+        """Wait for the first run of a DAG that something else asked for since a moment, until it has ended.
+
+        Runs whose ids are in `but` do not count.
+        """
         deadline = time.monotonic() + timeout_seconds
-        while not (found := self.runs(dag_id, since=since)):
+        while not (found := [run for run in self.runs(dag_id, since=since) if run.run_id not in but]):
             if time.monotonic() > deadline:
                 raise ServiceError(
                     f"Nothing started {dag_id} within {timeout_seconds:.0f} s.",

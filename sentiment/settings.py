@@ -41,6 +41,10 @@ class StorageSettings(Section):
     root: str = Field("var", description="A folder, or s3://bucket/prefix.")
     endpoint: str = Field("", description="S3 endpoint, for stores that are not AWS.")
     region: str = Field("", description="S3 region; empty takes the AWS default chain.")
+    aws_conn_id: str = Field("aws_default", description="Airflow connection that DAGs take for S3, if it is defined.")
+    attempts: int = Field(6, ge=1, le=20, description="Most attempts of one call to S3.")
+    retry_seconds: float = Field(60.0, gt=0, le=240, description="No new attempt of a call after so long.")
+    timeout_seconds: int = Field(60, ge=1, le=600, description="How long one request to S3 may take.")
 
     @field_validator("root")
     @classmethod
@@ -90,6 +94,7 @@ class DataSettings(Section):
     settle_seconds: float = Field(
         1.0, ge=0, le=3600, description="How long a file in a local inbox must be unchanged to count as complete."
     )
+    watch_seconds: float = Field(5.0, ge=0.1, le=3600, description="How often Airflow looks whether files have landed.")
 
     @field_validator("label_words")
     @classmethod

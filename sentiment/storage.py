@@ -1,7 +1,7 @@
 """Where things live: one root, a local folder or ``s3://bucket/prefix``, with the same code for both.
 
 Paths are relative to the root and use forward slashes. Every write is atomic: a reader sees the whole
-object or none of it.
+object or none of it. Calls to S3 that fail for the moment are repeated (`sentiment.retries`).
 """
 
 from __future__ import annotations
@@ -9,22 +9,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore, S3Store
-
-if TYPE_CHECKING:
-    from obstore.store import RetryConfig, S3Config
+from obstore.store import LocalStore
 
 from sentiment.errors import StorageError, disk_full, storage_errors
+from sentiment.retries import RetryPolicy
 from sentiment.settings import Settings
 
-RETRY: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+if TYPE_CHECKING:
+    import boto3
+    from obstore import GetOptions
+
+    from sentiment.s3 import S3Access
+
+PIECE_BYTES = 16 * 2**20
+_CLAIM = "claim"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -42,24 +51,31 @@ class Storage:
     Parameters
     ----------
     settings : Settings
-        ``storage.root`` decides between a folder (made if absent) and S3, whose credentials come from
-        the standard AWS chain.
+        ``storage.root`` decides between a folder (made if absent) and S3.
+    session : boto3.Session, optional
+        Where credentials for S3 come from; by default the process's own, see `sentiment.s3`.
+
+    Raises
+    ------
+    StorageError
+        The root cannot be used, or there are no credentials for it.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings.storage
+    def __init__(self, settings: Settings, *, session: boto3.Session | None = None) -> None:
         self.root = settings.storage.root
+        self._policy = RetryPolicy(settings.storage.attempts, settings.storage.retry_seconds)
+        self._s3: S3Access | None = None
+        self._store: Any
+        self._bulk: Any
         with storage_errors(self.root):
             if self.is_local:
                 Path(self.root).mkdir(parents=True, exist_ok=True)
-                self._store: Any = LocalStore(prefix=self.root, mkdir=True)
+                self._store = self._bulk = LocalStore(prefix=self.root, mkdir=True)
             elif self.root.startswith("s3://"):
-                self._store = S3Store.from_url(
-                    self.root,
-                    config=self._s3_config(),
-                    client_options={"allow_http": self._plain_http},
-                    retry_config=RETRY,
-                )
+                from sentiment.s3 import S3Access  # it costs a local root nothing
+
+                self._s3 = S3Access(settings.storage, session)
+                self._store, self._bulk = self._s3.store(self.root), self._s3.store(self.root, bulk=True)
             else:
                 raise StorageError(
                     f"storage.root {self.root!r} is neither a folder nor s3://bucket/prefix.",
@@ -76,11 +92,17 @@ class Storage:
         return f"{self.root}/{path}"
 
     def options(self) -> dict[str, str]:
-        """Storage options for deltalake; empty for a local root."""
-        if self.is_local:
-            return {}
-        options = {f"AWS_{key.upper()}": str(value) for key, value in self._s3_config().items()}
-        return {**options, "AWS_ALLOW_HTTP": "true"} if self._plain_http else options
+        """Storage options for deltalake; empty for a local root. They age: ask for each table that is opened."""
+        return self._s3.options() if self._s3 else {}
+
+    def share_with_mlflow(self) -> None:
+        """Let MLflow's artifacts take the same way to S3."""
+        if self._s3:
+            self._s3.share_with_mlflow()
+
+    def persist(self, call: Callable[[], _T], *, what: str, where: str) -> _T:
+        """Return what `call` returns, which is safe to repeat; see `RetryPolicy.call`."""
+        return self._policy.call(call, what=what, where=where)
 
     def check_room(self, size: int, path: str) -> None:
         """Raise `StorageError` if a local disk has no room for `size` bytes; S3 always has.
@@ -92,17 +114,25 @@ class Storage:
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, replacing what was there, atomically."""
-        with storage_errors(self.uri(path)):
-            obstore.put(self._store, path, data)
+        self._persist("write", path, lambda: obstore.put(self._store, path, data))
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write an object only if there is none; return whether this call created it."""
-        with storage_errors(self.uri(path)):
+        """Write an object only if there is none; return whether this call created it.
+
+        An attempt may succeed and its answer be lost; the next one then finds an object. On S3 each object carries
+        a claim, so it is known whose it is.
+        """
+        claim = uuid.uuid4().hex
+        attributes = None if self.is_local else {_CLAIM: claim}
+
+        def put() -> bool:
             try:
-                obstore.put(self._store, path, data, mode="create")
+                obstore.put(self._store, path, data, mode="create", attributes=attributes)
             except AlreadyExistsError:
                 return False
             return True
+
+        return self._persist("create", path, put) or (not self.is_local and self._claimed(path) == claim)
 
     def read(self, path: str) -> bytes:
         """Read an object.
@@ -112,16 +142,10 @@ class Storage:
         FileNotFoundError
             There is none.
         """
-        try:
-            with storage_errors(self.uri(path)):
-                return bytes(obstore.get(self._store, path).bytes())
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise FileNotFoundError(self.uri(path)) from error
-            raise
+        return self._find("read", path, lambda: bytes(obstore.get(self._store, path).bytes()))
 
     def fetch(self, path: str, target: Path) -> None:
-        """Copy an object to a local file, a piece at a time.
+        """Copy an object to a local file, a piece at a time; a piece that fails is asked for again.
 
         Raises
         ------
@@ -129,14 +153,17 @@ class Storage:
             There is none.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with storage_errors(self.uri(path)), target.open("wb") as file:
-                for piece in obstore.get(self._store, path):
-                    file.write(piece)
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise FileNotFoundError(self.uri(path)) from error
-            raise
+        meta = self._find("read", path, lambda: obstore.head(self._store, path))
+
+        unchanged: GetOptions = {} if self.is_local else {"if_match": meta["e_tag"]}
+
+        def piece(start: int) -> Any:
+            end = min(start + PIECE_BYTES, meta["size"])
+            return obstore.get(self._store, path, options={"range": (start, end), **unchanged}).bytes()
+
+        with storage_errors(str(target)), target.open("wb") as file:
+            for start in range(0, meta["size"], PIECE_BYTES):
+                file.write(self._find("read", path, partial(piece, start)))
 
     def size(self, path: str) -> int:
         """Return the bytes of an object.
@@ -146,18 +173,11 @@ class Storage:
         FileNotFoundError
             There is none.
         """
-        try:
-            with storage_errors(self.uri(path)):
-                return int(obstore.head(self._store, path)["size"])
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise FileNotFoundError(self.uri(path)) from error
-            raise
+        return int(self._find("read", path, lambda: obstore.head(self._store, path))["size"])
 
     def upload(self, source: Path, path: str) -> None:
         """Copy a local file to an object, a piece at a time, atomically."""
-        with storage_errors(self.uri(path)):
-            obstore.put(self._store, path, source)
+        self._persist("write", path, lambda: obstore.put(self._bulk, path, source))
 
     def read_json(self, path: str) -> Any:
         """Read an object as JSON; None if there is none."""
@@ -168,28 +188,34 @@ class Storage:
 
     def objects(self, prefix: str) -> list[Object]:
         """Return all objects under a prefix with size and time, sorted by path; dot files are left out."""
-        with storage_errors(self.uri(prefix)):
+
+        def listed() -> list[Object]:
             if self.is_local:
-                found = _local_objects(Path(self.root), prefix)
-            else:
-                pages = obstore.list(self._store, prefix=prefix)
-                found = [Object(i["path"], int(i["size"]), i["last_modified"]) for page in pages for i in page]
+                return _local_objects(Path(self.root), prefix)
+            pages = obstore.list(self._store, prefix=prefix)
+            return [Object(i["path"], int(i["size"]), i["last_modified"]) for page in pages for i in page]
+
+        found = self._persist("list", prefix, listed)
         shown = (item for item in found if not any(part.startswith(".") for part in item.path.split("/")))
         return sorted(shown, key=lambda item: item.path)
 
     def list(self, prefix: str) -> list[str]:
         """Paths of all objects under a prefix, sorted; dot files are left out."""
-        with storage_errors(self.uri(prefix)):
-            found = [item["path"] for page in obstore.list(self._store, prefix=prefix) for item in page]
+        found = self._persist(
+            "list", prefix, lambda: [item["path"] for page in obstore.list(self._store, prefix=prefix) for item in page]
+        )
         return sorted(path for path in found if not any(part.startswith(".") for part in path.split("/")))
 
     def delete(self, path: str) -> None:
         """Remove an object; nothing happens if there is none."""
-        with storage_errors(self.uri(path)):
+
+        def delete() -> None:
             try:
                 obstore.delete(self._store, path)
             except FileNotFoundError:
                 return
+
+        self._persist("delete", path, delete)
 
     def remove(self, path: str) -> None:
         """Remove what `objects` named, an unfinished file of a killed write included, and folders that get empty."""
@@ -207,24 +233,28 @@ class Storage:
 
     def move(self, source: str, target: str) -> None:
         """Move an object, replacing the target."""
-        with storage_errors(self.uri(source)):
-            obstore.rename(self._store, source, target)
+        if self.is_local:
+            with storage_errors(self.uri(source)):
+                obstore.rename(self._store, source, target)
+            return
+        self._persist("copy", source, lambda: obstore.copy(self._store, source, target))
+        self.delete(source)
 
-    @property
-    def _plain_http(self) -> bool:
-        return self._endpoint.startswith("http://")
+    def _claimed(self, path: str) -> str | None:
+        """Return whose claim an object carries."""
+        found = self._find("read", path, lambda: obstore.get(self._store, path).attributes)
+        return next((str(value) for name, value in found.items() if str(name).lower() == _CLAIM), None)
 
-    @property
-    def _endpoint(self) -> str:
-        return self._settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3", "")
+    def _find(self, what: str, path: str, call: Callable[[], _T]) -> _T:
+        try:
+            return self._persist(what, path, call)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise FileNotFoundError(self.uri(path)) from error
+            raise
 
-    def _s3_config(self) -> S3Config:
-        config: S3Config = {}
-        if self._settings.region:
-            config["region"] = self._settings.region
-        if self._endpoint:
-            config["endpoint"] = self._endpoint
-        return config
+    def _persist(self, what: str, path: str, call: Callable[[], _T]) -> _T:
+        return self.persist(call, what=what, where=self.uri(path))
 
 
 def _local_objects(root: Path, prefix: str) -> list[Object]:

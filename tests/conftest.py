@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from sentiment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from bentos import BuiltBentos
+    from faults import S3Server
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
@@ -31,6 +33,48 @@ def complete_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(tmp_path: Path) -> Settings:
     """Settings of an empty platform in a folder of its own."""
     return load_settings(storage={"root": str(tmp_path / "var")})
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server that misbehaves when asked."""
+    from faults import s3_server
+
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def store(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3Server:
+    """The S3 server with an empty bucket, and credentials for it where every AWS tool finds them."""
+    import boto3
+
+    if kept := sys.modules.get("mlflow.store.artifact.s3_artifact_repo"):
+        kept._cached_get_s3_client.cache_clear()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "from-environment",
+        "AWS_SECRET_ACCESS_KEY": "hush-hush",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "aws" / "credentials"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "")  # put back afterwards
+    monkeypatch.chdir(tmp_path)
+    s3_server.new_bucket()
+    return s3_server
+
+
+@pytest.fixture
+def s3(store: S3Server) -> Settings:
+    """Settings whose root is the empty bucket, with little patience."""
+    root = f"s3://{store.bucket}/platform"
+    return load_settings(storage={"root": root, "endpoint": store.url, "retry_seconds": 10, "timeout_seconds": 2})
 
 
 @pytest.fixture

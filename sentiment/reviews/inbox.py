@@ -55,6 +55,13 @@ def settled(storage: Storage, waiting: Sequence[Entry], *, seconds: float) -> li
     return ready
 
 
+def complete(storage: Storage, waiting: Sequence[Entry], *, seconds: float) -> list[Entry]:
+    """Return the entries that have not changed for some `seconds` by now."""
+    if not storage.is_local or seconds <= 0:
+        return list(waiting)
+    return [entry for entry in waiting if _age(storage, entry) >= seconds]
+
+
 @contextmanager
 def local(storage: Storage, entry: Entry) -> Iterator[Path]:
     """Give an entry as a local file or folder, fetched if the storage is elsewhere."""

@@ -1,4 +1,4 @@
-"""The Delta tables of reviews and of quarantined rows: exactly-once appends and snapshots.
+"""The Delta tables of reviews and of quarantined rows: exactly-once appends, snapshots, splits.
 
 A snapshot is a version of the reviews table. A commit carries the ids of what it holds as Delta application
 transactions. It is a compare-and-swap on the table version, so two writers cannot both record one id.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
+from sentiment.delta import LOST_RACES, commit, open_table, recorded
 from sentiment.errors import DataError, StorageError, storage_errors
 from sentiment.storage import Storage
 
@@ -69,10 +70,10 @@ MADE_BY, MADE_FROM, UNDER_CONTRACT = "sentiment.by", "sentiment.from", "sentimen
 UPKEEP = frozenset({"CREATE TABLE", "SET TBLPROPERTIES", "OPTIMIZE", "VACUUM START", "VACUUM END"})
 """Operations of Delta Lake that leave the rows as they are."""
 
-_COMMIT_ATTEMPTS = 20
 _SCAN_ROWS = 65_536
 _WRITING = WriterProperties(max_row_group_size=10_000, compression="SNAPPY")  # a row group is held in memory
 _FILE_BYTES = 32 * 2**20  # and so is a file, until it is complete
+_T = TypeVar("_T")
 
 
 class OvertakenError(StorageError):
@@ -101,20 +102,15 @@ class Table:
         self.schema = schema
         self._storage = storage
         self.uri = storage.uri(f"tables/{name}")
-        self._options = storage.options()
 
     def open(self, version: int | None = None) -> DeltaTable | None:
         """Open the newest or a given version; None if there is no table yet."""
-        with storage_errors(self.uri):
-            try:
-                return DeltaTable(self.uri, version=version, storage_options=self._options)
-            except TableNotFoundError:
-                return None
+        return open_table(self._storage, self.uri, version)
 
     def recorded(self, ids: Iterable[str]) -> set[str]:
         """Return those of the ids that a commit has already recorded."""
-        table = self.open()
-        return set() if table is None else _recorded(table, ids)
+        table, wanted = self.open(), list(ids)
+        return set() if table is None else self._persist("read", lambda: recorded(table, wanted))
 
     def append(self, frame: pd.DataFrame, *, ids: Sequence[str], notes: Mapping[str, str] | None = None) -> bool:
         """Append rows in one commit that records `ids` and `notes`, unless an id is recorded already.
@@ -163,87 +159,80 @@ class Table:
             The table is no longer at the expected version.
         """
         self._storage.check_room(nbytes, self.uri)
-        commit = CommitProperties(
-            app_transactions=[Transaction(i, 1) for i in ids], custom_metadata=dict(notes or {}), max_commit_retries=0
-        )
-        for attempt in range(_COMMIT_ATTEMPTS):
-            table = self._open_or_create()
-            if _recorded(table, ids):
-                return None
+
+        def check(table: DeltaTable) -> None:
             if expected is not None and table.version() != expected:
                 raise OvertakenError(f"{self.uri} is at version {table.version()}, not {expected} any more.")
-            with storage_errors(self.uri):
-                try:
-                    write_deltalake(
-                        table,
-                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
-                        mode="append",
-                        schema_mode="merge" if self._lacks(table) else None,
-                        commit_properties=commit,
-                        writer_properties=_WRITING,
-                        target_file_size=_FILE_BYTES,
-                    )
-                    return int(table.version())
-                except CommitFailedError:  # another writer took the version: look again at what it recorded
-                    time.sleep(0.02 * (attempt + 1))
-        raise StorageError(
-            f"{self.uri} is too busy: {_COMMIT_ATTEMPTS} attempts to commit lost against other writers.",
-            fix="Run the same command again; nothing was written.",
+
+        return commit(
+            self._storage,
+            self.uri,
+            ids=ids,
+            opened=self._open_or_create,
+            write=lambda table, properties: self._write(table, batches(), properties),
+            check=check,
+            notes=notes,
         )
 
     def replace(self, predicate: str, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
         """Put rows in the place of those that match a predicate, which they match too, in one commit."""
-        for attempt in range(_COMMIT_ATTEMPTS):
-            table = self._open_or_create()
-            with storage_errors(self.uri):
-                try:
-                    write_deltalake(
-                        table,
-                        pa.RecordBatchReader.from_batches(self.schema, iter(batches())),
-                        mode="overwrite",
-                        predicate=predicate,
-                        schema_mode="merge" if self._lacks(table) else None,
-                        writer_properties=_WRITING,
-                        target_file_size=_FILE_BYTES,
-                    )
-                    return
-                except CommitFailedError:
-                    time.sleep(0.02 * (attempt + 1))
-        raise StorageError(f"{self.uri} is too busy to replace rows.", fix="Run the same command again.")
+        self._change(
+            lambda table: self._write(table, batches(), CommitProperties(max_commit_retries=0), predicate=predicate)
+        )
 
     def delete(self, predicate: str) -> None:
         """Remove the rows that match a predicate; nothing happens if there is no table yet."""
-        self._commit(lambda table: table.delete(predicate))
+        self._change(lambda table: table.delete(predicate))
 
-    def update(self, predicate: str, values: dict[str, str]) -> None:
-        """Give columns of the rows that match a predicate the values of SQL expressions."""
-        self._commit(lambda table: table.update(predicate=predicate, updates=values))
-
-    def _commit(self, change: Callable[[DeltaTable], object]) -> None:
-        for attempt in range(_COMMIT_ATTEMPTS):
+    def _change(self, change: Callable[[DeltaTable], object]) -> None:
+        """Commit a change that may be made again; of a table that is not there yet nothing is changed."""
+        for attempt in range(LOST_RACES):
             table = self.open()
             if table is None:
                 return
-            with storage_errors(self.uri):
-                try:
-                    change(table)
-                    return
-                except CommitFailedError:
-                    time.sleep(0.02 * (attempt + 1))
+            try:
+                self._persist("change", partial(change, table))
+                return
+            except StorageError as error:
+                if not isinstance(error.__cause__, CommitFailedError):
+                    raise
+                time.sleep(0.02 * (attempt + 1))
         raise StorageError(f"{self.uri} is too busy to change rows.", fix="Run the same command again.")
 
     def read_batches(
         self, *, columns: Sequence[str], where: pads.Expression | None = None, version: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Read columns of the rows that match in bounded batches."""
+        """Read columns of the rows that match in bounded batches; a read that fails goes on where it was."""
         table = self.open(version)
         if table is None:
             return
-        with self._reading(version):
-            scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
-                columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
-            )
-            yield from scanner.to_batches()
+        at, given = table.version(), 0
+        rows: Iterator[pa.RecordBatch] | None = None
+
+        def following() -> pa.RecordBatch | None:
+            nonlocal rows
+            rows = rows or self._scan(columns, where, at, skip=given)
+            try:
+                return next(rows, None)
+            except Exception:
+                rows = None  # a scan that failed is over
+                raise
+
+        while (batch := self._read("read", following, version)) is not None:
+            given += batch.num_rows
+            yield batch
+
+    def _scan(
+        self, columns: Sequence[str], where: pads.Expression | None, version: int, *, skip: int
+    ) -> Iterator[pa.RecordBatch]:
+        table = DeltaTable(self.uri, version=version, storage_options=self._storage.options())
+        scanner = table.to_pyarrow_dataset(schema=self.schema).scanner(
+            columns=list(columns), filter=where, batch_size=_SCAN_ROWS, batch_readahead=2, fragment_readahead=1
+        )
+        for batch in scanner.to_batches():
+            if skip < batch.num_rows:
+                yield batch.slice(skip)
+            skip = max(0, skip - batch.num_rows)
 
     def read(
         self,
@@ -257,8 +246,9 @@ class Table:
         names = list(columns) if columns is not None else self.schema.names
         if table is None:
             return self.schema.empty_table().select(names)
-        with self._reading(version):
-            return table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where)
+        return self._read(
+            "read", lambda: table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where), version
+        )
 
     def read_newest(
         self,
@@ -278,11 +268,9 @@ class Table:
         rows = self.read(where=where, version=version).sort_by([(name, "ascending") for name in by])
         return (rows if newest is None else rows.slice(max(0, len(rows) - newest))).to_pandas()
 
-    @contextmanager
-    def _reading(self, version: int | None) -> Iterator[None]:
+    def _read(self, what: str, call: Callable[[], _T], version: int | None) -> _T:
         try:
-            with storage_errors(self.uri):
-                yield
+            return self._persist(what, call)
         except StorageError as error:
             if version is None or not isinstance(error.__cause__, FileNotFoundError):
                 raise
@@ -297,16 +285,15 @@ class Table:
 
     def _open_or_create(self) -> DeltaTable:
         table = self.open()
-        with storage_errors(self.uri):
-            if table is None:
-                return DeltaTable.create(
-                    self.uri,
-                    schema=self.schema,
-                    mode="ignore",
-                    configuration=dict(self.properties),
-                    storage_options=self._options,
-                )
-            self.ensure_properties(table)
+        if table is None:
+            return DeltaTable.create(
+                self.uri,
+                schema=self.schema,
+                mode="ignore",
+                configuration=dict(self.properties),
+                storage_options=self._storage.options(),
+            )
+        self.ensure_properties(table)
         return table
 
     def ensure_properties(self, table: DeltaTable) -> None:
@@ -314,6 +301,29 @@ class Table:
         there = table.metadata().configuration
         if any(there.get(name) != value for name, value in self.properties.items()):
             table.alter.set_table_properties(dict(self.properties))
+
+    def _write(
+        self,
+        table: DeltaTable,
+        batches: Iterable[pa.RecordBatch],
+        properties: CommitProperties,
+        *,
+        predicate: str | None = None,
+    ) -> None:
+        """Append rows, or put them in the place of those that match."""
+        how: dict[str, Any] = {"mode": "overwrite", "predicate": predicate} if predicate else {"mode": "append"}
+        write_deltalake(
+            table,
+            pa.RecordBatchReader.from_batches(self.schema, iter(batches)),
+            schema_mode="merge" if self._lacks(table) else None,
+            commit_properties=properties,
+            writer_properties=_WRITING,
+            target_file_size=_FILE_BYTES,
+            **how,
+        )
+
+    def _persist(self, what: str, call: Callable[[], _T]) -> _T:
+        return self._storage.persist(call, what=what, where=self.uri)
 
 
 class Reviews(Table):

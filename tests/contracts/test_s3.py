@@ -1,54 +1,32 @@
-"""The same code on S3: the whole way from a file to a Bento against an S3 server on this machine."""
+"""The same code on S3: the whole loop, all but serving, against an S3 server over HTTP."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import boto3
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
+from faults import Fault, S3Server
 
-from sentiment.errors import DataError, SourceError
+from sentiment.drift.run import check_drift
+from sentiment.errors import DataError, SentimentError, SourceError, StorageError
+from sentiment.ledger import Ledger
 from sentiment.maintenance import maintain
 from sentiment.packaging import package
 from sentiment.registry import Registry
 from sentiment.reviews import upkeep
 from sentiment.reviews.ingest import ingest
+from sentiment.reviews.profile_page import publish_profile
 from sentiment.reviews.sample import write_sample
 from sentiment.reviews.versions import summarise
-from sentiment.settings import Settings, load_settings
+from sentiment.serving.predictions import Answer, PredictionLog
+from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.training.promotion import judge, promote
 from sentiment.training.train import train
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # botocore's and the S3 stand-in's own
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # botocore's own
 ]
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
-    """Settings whose root is a bucket of a server on this machine."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_REGION": "eu-central-1",
-        "MLFLOW_S3_ENDPOINT_URL": url,
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    httpx.post(f"{url}/moto-api/reset").raise_for_status()
-    boto3.client("s3", endpoint_url=url).create_bucket(
-        Bucket="reviews", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    yield load_settings(storage={"root": "s3://reviews/platform", "endpoint": url, "region": "eu-central-1"})
-    server.stop()
 
 
 def test_a_write_that_must_be_the_first_is_refused_the_second_time(s3: Settings) -> None:
@@ -60,29 +38,79 @@ def test_a_write_that_must_be_the_first_is_refused_the_second_time(s3: Settings)
     assert storage.read_json("registry/2.json") is None
 
 
-def test_from_a_file_to_a_bento(s3: Settings, tmp_path: Path) -> None:
-    data = write_sample(tmp_path / "film.csv", "film", 2_000, seed=1)
-    first, again = ingest(s3, paths=[data]), ingest(s3, paths=[data])
-    assert (first.accepted, again.accepted, again.skipped) == (2_000, 0, 1)
+def test_the_loop_on_a_store_that_fails_now_and_then(
+    s3: Settings, store: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    s3 = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 10, "retry_seconds": 60})})
+    store.misbehave(
+        Fault("error", method="PUT", part="mlflow/artifacts", times=2),
+        Fault("throttle", rate=0.03),
+        Fault("lose", rate=0.06),
+    )
+    storage = Storage(s3)
+    storage.upload(write_sample(tmp_path / "film.csv", "film", 1_500, seed=1), "inbox/film.csv")
+    (tmp_path / "held.csv").write_text("text,label\n" + "".join(f"review {n},pos\n" for n in range(200)))
+    storage.upload(tmp_path / "held.csv", "inbox/held.csv")
+    with pytest.raises(SentimentError, match=r"held.csv is held as a whole") as raised:
+        ingest(s3)
+    assert raised.value.result.accepted == 1_500
+
     registry = Registry(s3)
     challenger, decision = judge(s3, registry=registry, challenger=train(s3, registry=registry))
     assert decision.outcome == "promote"
-    promote(s3, registry=registry, version=challenger.version)
+    champion = promote(s3, registry=registry, version=challenger.version)
+    assert "storage: artifacts, PutObject: attempt 1 failed: the store answered 500" in caplog.text
     bento = package(s3, registry)
-    found = Storage(s3).list("")
+
+    scorer = registry.load_scorer(champion)
+    log, now = PredictionLog(s3), datetime.now(UTC)
+    kitchen = write_sample(tmp_path / "kitchen.csv", "kitchen", 400, seed=2)
+    for number, line in enumerate(kitchen.read_text().splitlines()[1:301]):
+        scores = scorer.probabilities([line])[0]
+        answer = dict(zip(scorer.labels, map(float, scores), strict=True))
+        label = max(answer, key=lambda name: answer[name])
+        log.record(Answer(f"r{number}", line, label, answer[label], answer, champion.version, now))
+    log.close()
+    storage.upload(kitchen, "inbox/kitchen.csv")
+    taken = ingest(s3)
+    assert (taken.predictions, taken.snapshot) == (300, "reviews@v2")
+    publish_profile(s3, "reviews@v2")
+    check = check_drift(s3, registry=registry, start=now - timedelta(hours=1), end=now + timedelta(hours=1))
+    assert check.verdict.state == "drifted"
+
+    second, _ = judge(s3, registry=registry, challenger=train(s3, registry=registry))
+    registry.promote(second.version, expected=champion.version, reason="for the sake of going back")
+    back = registry.promote(champion.version, expected=second.version, reason="on call says so", rollback=True)
+    assert (back.version, registry.champion().version) == ("1", "1")
+    assert registry.taken_back(registry.candidate(second.run_id)) == "2"
+
+    found = storage.list("")
     assert f"bentos/sentiment-{bento.version}.bento" in found
-    assert any(path.startswith("tables/reviews/_delta_log/") for path in found)
-    assert any(path.startswith("mlflow/artifacts/") for path in found)
-    assert any(path.startswith("tables/ledger/") for path in found)
+    for place in (
+        "tables/reviews/_delta_log/", "tables/predictions/_delta_log/", "tables/ledger/", "mlflow/artifacts/",
+        "reports/gate/v1/", f"reports/drift/{check.id}/report.html", "reports/data/", "registry/promotions/",
+        "held/", "processed/",
+    ):  # fmt: skip
+        assert any(path.startswith(place) for path in found), place
+    events = [entry.event for entry in Ledger(storage).entries()]
+    assert events == [
+        "trained", "registered", "decided", "promoted", "packaged", "trained", "registered", "decided",
+    ]  # fmt: skip
+    assert store.injected() >= 5
+
+    registry.artifact(champion, "scorer.npz").unlink()
+    store.misbehave(Fault("drop", part="mlflow/artifacts"))
+    impatient = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 2})})
+    with pytest.raises(StorageError, match=r"scorer.npz did not read: 2 attempts"):
+        Registry(impatient).load_scorer(champion)
 
 
-def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, tmp_path: Path) -> None:
+def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, store: S3Server, tmp_path: Path) -> None:
     data = write_sample(tmp_path / "film.csv", "film", 300, seed=1)
-    place = s3.storage.model_copy(update={"root": "s3://reviews"})
-    Storage(s3.model_copy(update={"storage": place})).upload(data, "deliveries/film.csv")
-    assert ingest(s3, paths=["s3://reviews/deliveries/film.csv"]).accepted == 300
+    store.client().upload_file(str(data), store.bucket, "deliveries/film.csv")
+    assert ingest(s3, paths=[f"s3://{store.bucket}/deliveries/film.csv"]).accepted == 300
     with pytest.raises(SourceError, match="There is no object"):
-        ingest(s3, paths=["s3://reviews/deliveries/none.csv"])
+        ingest(s3, paths=[f"s3://{store.bucket}/deliveries/none.csv"])
 
 
 def test_maintenance_finds_what_is_not_needed_on_s3(

@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[2] / "dags"
 
 EXPECTED = {
-    "sentiment_ingest": ("cron 0 * * * *", {"ingest": ["ingested"], "profile": [], "name_unread": []}),
+    "sentiment_ingest": ("cron 0 * * * * or inbox", {"ingest": ["ingested"], "profile": [], "name_unread": []}),
     "sentiment_drift": (
         "cron 0 0 * * * or predictions or reviews",
         {"check": [], "ask_for_retraining": ["drift_detected"]},
@@ -53,6 +53,19 @@ def test_the_graph_is_the_reviewed_one(dags: dict[str, Any]) -> None:
         for dag_id, dag in dags.items()
     }
     assert found == EXPECTED
+
+
+def test_the_triggerer_watches_the_inbox(dags: dict[str, Any]) -> None:
+    from importlib import import_module
+
+    from airflow.triggers.base import BaseEventTrigger
+
+    inbox = dags["sentiment_ingest"].timetable.asset_condition
+    (watcher,) = inbox.watchers
+    path, arguments = watcher.trigger.serialize()
+    module, _, name = path.rpartition(".")
+    assert (watcher.name, arguments) == ("sentiment_inbox", {}), "nothing of the settings is stored in the database"
+    assert issubclass(getattr(import_module(module), name), BaseEventTrigger)
 
 
 @pytest.mark.parametrize("dag_id", EXPECTED)
@@ -103,14 +116,14 @@ def test_a_dag_file_is_thin_and_imports_only_the_sdk_at_its_top(path: Path) -> N
     top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)} | {
         alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
     }
-    allowed = {"airflow.sdk", "airflow.sdk.exceptions", "sentiment_catalog", "datetime", "typing"}
+    allowed = {"airflow.sdk", "airflow.sdk.exceptions", "sentiment_catalog", "sentiment_inbox", "datetime", "typing"}
     assert top <= allowed | {"collections.abc", "contextlib", "airflow.providers.standard.operators.hitl"}
 
 
 def test_parsing_touches_no_stage_and_no_database(tmp_path: Path) -> None:
     """DAG files are parsed every few seconds: nothing heavy may be imported, nothing looked up."""
     code = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "import sys, pathlib; sys.path[:0] = sys.argv[1:]\n"
         "import sentiment_catalog\n"
         "for path in pathlib.Path(sys.argv[1]).glob('sentiment_*.py'): __import__(path.stem)\n"
         "heavy = {'mlflow', 'sklearn', 'evidently', 'deltalake', 'pandera'} & set(sys.modules)\n"
@@ -118,7 +131,7 @@ def test_parsing_touches_no_stage_and_no_database(tmp_path: Path) -> None:
         "assert not any(name.startswith('sentiment.') for name in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(FOLDER)],
+        [sys.executable, "-c", code, str(FOLDER), str(FOLDER.parent / "plugins")],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from sentiment import delta
 from sentiment.errors import DataError, SourceError, StorageError
 from sentiment.reviews import batch as batch_module
 from sentiment.reviews import inbox as inbox_module
 from sentiment.reviews import predictions as predictions_module
-from sentiment.reviews import table as table_module
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import ingest_predictions, read_predictions
@@ -242,16 +242,16 @@ def test_an_id_that_another_writer_records_between_look_and_commit_is_not_writte
 ) -> None:
     mine, other = Quarantine(Storage(settings)), Quarantine(Storage(settings))
     row = dict.fromkeys(mine.schema.names, "x") | {"row_number": 1, "stars": 5, "contract": 1, "quarantined_at": MOMENT}
-    look = table_module._recorded
+    look = delta.recorded
 
     def overtaken(*args: Any) -> set[str]:
         found = look(*args)
-        monkeypatch.setattr(table_module, "_recorded", look)
+        monkeypatch.setattr(delta, "recorded", look)
         if not found:
             assert other.append(pd.DataFrame([row]), ids=["same"])
         return found
 
-    monkeypatch.setattr(table_module, "_recorded", overtaken)
+    monkeypatch.setattr(delta, "recorded", overtaken)
     assert not mine.append(pd.DataFrame([row]), ids=["same"])
     assert len(mine.read()) == 1
 
