@@ -101,6 +101,8 @@ class BatchLoader:
         Names of the columns, found by their usual names otherwise.
     source : str, optional
         Source of the reviews; otherwise the file's own column, or the name of the file.
+    origin : str, optional
+        `FEEDBACK`; `FILE` if not given.
     """
 
     def __init__(
@@ -111,12 +113,13 @@ class BatchLoader:
         text: str | None = None,
         label: str | None = None,
         source: str | None = None,
+        origin: str | None = None,
     ) -> None:
         self._storage = storage
         self._data, self._policy = settings.data, settings.batch
         self._reviews = Reviews(storage)
         self._quarantine = Quarantine(storage)
-        self._text, self._label, self._source = text, label, source
+        self._text, self._label, self._source, self._origin = text, label, source, origin
         self._spool = settings.local_dir / SPOOL
         self._version = 0  # of the table that the known reviews were read from
 
@@ -234,7 +237,7 @@ class BatchLoader:
             "ingested_at": moment,
             "quarantined_at": moment,
             "source_file": path.name,
-            "origin": FILE,
+            "origin": self._origin or FILE,
             "contract": CONTRACT,
         }
         batches = read_batches(path, text=self._text, label=self._label, batch_rows=self._data.batch_rows)

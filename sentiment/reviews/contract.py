@@ -33,8 +33,16 @@ REASONS = (
     "unknown_label",
     "neutral_rating",
     "conflicting_label",
+    "duplicate",
+    "burst",
+    "over_cap",
+    "disagreement",
+    "unmatched",
 )
-"""Why a row is refused, most telling first: a row that breaks several rules is counted under one."""
+"""Why a row is refused, most telling first: a row that breaks several rules is counted under one.
+
+From `duplicate` on they are about feedback, see `sentiment.reviews.feedback_policy`.
+"""
 
 Known: TypeAlias = Mapping[str, str | None] | Callable[[Sequence[str]], Mapping[str, str | None]]
 """Labels of the reviews that exist, by id; or what gives those of some ids."""

@@ -2,7 +2,8 @@
 
 Replaying moves rows through the contract again, after a rule or a setting was corrected. Accepted rows are
 committed to the reviews before they leave the quarantine; a replay that was killed between finds them there as
-duplicates, and only removes them.
+duplicates, and only removes them. Feedback that is held for review is replayed only by name: that is somebody's
+decision to believe it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from sentiment.ledger import Ledger
 from sentiment.reviews import held
 from sentiment.reviews.batch import Batch, BatchLoader
 from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
+from sentiment.reviews.feedback_join import REPORTERS
+from sentiment.reviews.feedback_policy import DISAGREEMENT
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.table import FILE, Quarantine, Reviews, latest_snapshot, split_of
 from sentiment.settings import Settings
@@ -39,6 +42,11 @@ class RefusedRows:
     rows: int
     reasons: dict[str, int]
     quarantined_at: str
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether it is feedback that was held, which no corrected rule makes right."""
+        return self.source_file.startswith(REPORTERS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON types."""
@@ -89,16 +97,31 @@ def show_refused(storage: Storage, batch: str, *, newest: int = 20) -> list[dict
     return [{str(name): value for name, value in row.items()} for row in rows[names].to_dict("records")]
 
 
-def replay(settings: Settings, *, batch: str | None = None) -> ReplayResult:
-    """Move the refused rows of a batch, or all of them, through the contract again."""
+def replay(settings: Settings, *, batch: str | None = None, label: str | None = None) -> ReplayResult:
+    """Move the refused rows of a batch through the contract again, or all that no person has to review.
+
+    Parameters
+    ----------
+    settings : Settings
+        Label scheme and limits.
+    batch : str, optional
+        As `list_refused` names it.
+    label : str, optional
+        Only rows with this label, as delivered.
+
+    Raises
+    ------
+    DataError
+        There is no such batch, or it is a disagreement and no label is given.
+    """
     storage = Storage(settings)
     total = Counter[str]()
     refused = Counter[str]()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage)
-        batches = [batch] if batch else [found.batch for found in list_refused(storage)]
+        batches = [batch] if batch else [found.batch for found in list_refused(storage) if not found.needs_review]
         for name in batches:
-            checked = _replay_one(settings, storage, loader, name)
+            checked = _replay_one(settings, storage, loader, name, label)
             total.update(accepted=len(checked.accepted), duplicates=checked.duplicates)
             refused.update(checked.refused["reason"].tolist())
     snapshot = latest_snapshot(storage)
@@ -176,8 +199,18 @@ def _rows(storage: Storage, batch: str) -> pd.DataFrame:
     return rows
 
 
-def _replay_one(settings: Settings, storage: Storage, loader: BatchLoader, batch: str) -> Checked:
+def _replay_one(settings: Settings, storage: Storage, loader: BatchLoader, batch: str, label: str | None) -> Checked:
     rows = _rows(storage, batch)
+    labels = sorted(set(rows["label"].dropna()))
+    if label is not None:
+        rows = rows[rows["label"] == label]
+    elif DISAGREEMENT in set(rows["reason"]):
+        raise DataError(
+            f"Reporters disagree about the text of batch {batch}: {' or '.join(labels)}.",
+            fix="Say which is right: `sentiment quarantine replay BATCH --label ...`; or drop the batch.",
+        )
+    if rows.empty:
+        raise DataError(f"No row of batch {batch} has the label {label!r}.", fix=f"Its labels: {', '.join(labels)}.")
     batch_id = str(rows["batch_id"].iloc[0])
     checked = apply_contract(_as_delivered(rows), settings.data, known=loader.known.among)
     if len(checked.accepted):
