@@ -1,6 +1,7 @@
 """The same code on S3: the whole way from a file to a Bento against an S3 server on this machine."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -13,6 +14,9 @@ from sentiment.packaging import package
 from sentiment.registry import Registry
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.sample import write_sample
+from sentiment.reviews.table import read_snapshot
+from sentiment.serving.feedback import Feedback, FeedbackLog
+from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 from sentiment.training.promotion import judge, promote
@@ -79,3 +83,18 @@ def test_a_file_at_an_s3_address_is_taken_in(s3: Settings, tmp_path: Path) -> No
     assert ingest(s3, paths=["s3://reviews/deliveries/film.csv"]).accepted == 300
     with pytest.raises(SourceError, match="There is no object"):
         ingest(s3, paths=["s3://reviews/deliveries/none.csv"])
+
+
+def test_feedback_becomes_a_review(s3: Settings) -> None:
+    answers, feedback = PredictionLog(s3), FeedbackLog(s3)
+    now = datetime.now(UTC)
+    answers.record(Answer("r1", "Ironic", "positive", 0.9, {"negative": 0.1, "positive": 0.9}, "1", now))
+    feedback.record(Feedback("r1", "negative", "", "", "203.0.113.7", now))
+    answers.close()
+    feedback.close()
+    assert (answers.written, feedback.written) == (1, 1)
+    assert ingest(s3).feedback["accepted"] == 1
+    assert read_snapshot(Storage(s3), 1)[["text", "label", "origin"]].to_numpy().tolist() == [
+        ["Ironic", "negative", "feedback"]
+    ]
+    assert Storage(s3).list("landing") == []

@@ -107,11 +107,11 @@ def test_feedback_whose_prediction_never_comes_or_is_too_old_is_given_up(setting
     long_ago = NOW - timedelta(days=settings.feedback.horizon_days)
     answered(settings, "Old", at=long_ago - timedelta(days=2))
     minute = (long_ago - NOW) / timedelta(minutes=1)
-    land(settings, "feedback", said("Old", minute=minute), said("Never", minute=minute), said("Not yet"))
+    nine_days_after = said("Old", "positive", reporter="bob", minute=-5)
+    land(settings, "feedback", said("Old", minute=minute), said("Never", minute=minute), nine_days_after)
     assert outcomes(ingest(settings)) == {"received": 3, "accepted": 1, "held": 1, "waiting": 1}
+    assert reviews(settings) == [("Old", "negative")]
     assert refused(settings) == {"unmatched": 1}
-    land(settings, "feedback", said("Old", reporter="bob", minute=-5))  # nine days after the answer
-    assert outcomes(ingest(settings)) == {"received": 1, "waiting": 2}
 
 
 def test_the_contract_holds_for_feedback_too(settings: Settings, tmp_path: Path) -> None:
@@ -294,12 +294,13 @@ def test_what_arrives_after_a_join_was_killed_does_not_change_what_it_decided(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Quarantine, "append", killed)  # the review is there, the join is not done
+        patch.setattr(feedback_join, "_deliver", killed)
         with pytest.raises(Killed):
             ingest(settings)
+    assert reviews(settings) == []
     land(settings, "feedback", said("Sick!", "positive", reporter="bob"))
     result = ingest(settings)
-    assert result.refused == {"disagreement": 1}
+    assert (result.accepted, result.refused) == (1, {"disagreement": 1})
     assert reviews(settings) == [("Sick!", "negative")]
 
 
