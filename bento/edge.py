@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-COUNTED = frozenset({"/predict", "/predict_batch", "/model"})
+COUNTED = frozenset({"/predict", "/predict_batch", "/feedback", "/model"})
 PAGE_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 """Keeps the browser of who opens BentoML's page from reporting that to third parties."""
 FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
@@ -22,6 +22,9 @@ PROBE_HEADER = b"x-sentiment-probe"
 
 is_probe: ContextVar[bool] = ContextVar("is_probe", default=False)
 """Whether the request only checks that the service answers: its answer is not logged."""
+
+caller: ContextVar[str] = ContextVar("caller", default="")
+"""Address of who asks; behind a proxy that is trusted, the one it names (uvicorn's ``FORWARDED_ALLOW_IPS``)."""
 
 
 def problem(status: int, title: str, detail: str) -> JSONResponse:
@@ -51,7 +54,7 @@ class Edge:
                 status = message["status"]
             await send(message)
 
-        token = is_probe.set(PROBE_HEADER in headers)
+        token, asking = is_probe.set(PROBE_HEADER in headers), caller.set((scope.get("client") or ("",))[0])
         try:
             kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
             body = await _body(headers, receive)
@@ -64,6 +67,7 @@ class Edge:
                 await self.app(scope, _replay(body, receive), watch)
         finally:
             is_probe.reset(token)
+            caller.reset(asking)
             metrics().observe(scope["path"], status, time.perf_counter() - started)
 
 

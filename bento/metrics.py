@@ -26,6 +26,8 @@ class Metrics:
             "sentiment_predictions", "Texts answered, by label and model version.", ["label", "model_version"]
         )
 
+        self._feedback = Counter("sentiment_feedback", "Feedback received, by the label said to be right.", ["label"])
+
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a finished request: `ok`, `refused` (4xx) or `failed` (5xx)."""
         outcome = "ok" if status < 400 else "refused" if status < 500 else "failed"
@@ -36,6 +38,10 @@ class Metrics:
         """Count answered texts by label."""
         for label, number in labels.items():
             self._predictions.labels(label, model_version).inc(number)
+
+    def count_feedback(self, label: str) -> None:
+        """Count feedback by label."""
+        self._feedback.labels(label).inc()
 
 
 @lru_cache(maxsize=1)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import bentoml
 import numpy as np
@@ -23,14 +24,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bento.edge import Edge, is_probe, problem
+from bento.edge import Edge, caller, is_probe, problem
 from bento.metrics import exposition, metrics
+from sentiment.serving.feedback import Feedback, FeedbackLog
+from sentiment.serving.landing import LandingLog
 from sentiment.serving.manifest import ServedModel
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import load_settings
 
 MODEL_FOLDER = Path(__file__).resolve().parent.parent / "model"
 INLINE_CHARACTERS = 10_000  # more text is scored on a thread, so that short requests need not wait for it
+MAX_COMMENT, MAX_REPORTER = 2_000, 200  # characters
+REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Prediction(BaseModel, protected_namespaces=()):
@@ -47,6 +52,13 @@ class Predictions(BaseModel):
     """Answers in the order of the texts."""
 
     predictions: list[Prediction]
+
+
+class Received(BaseModel):
+    """What became of feedback: it is judged later, beside everybody else's."""
+
+    request_id: str
+    status: Literal["received"]
 
 
 class ModelFacts(BaseModel, protected_namespaces=()):
@@ -94,7 +106,9 @@ class SentimentService:
         self._scorer, self._manifest = model.scorer, model.manifest
         self._facts = self._manifest.model_dump(mode="json", exclude={"probes"})
         self._positions = np.linspace(0.0, 1.0, len(self._manifest.labels))
-        self._log = PredictionLog(self._settings) if self._settings.serving.log_predictions else None
+        logs = self._settings.serving.log_predictions
+        self._log = PredictionLog(self._settings) if logs else None
+        self._feedback = FeedbackLog(self._settings) if logs else None
 
     @bentoml.on_deployment
     @staticmethod
@@ -121,6 +135,27 @@ class SentimentService:
             return refusal
         return JSONResponse({"predictions": await self._answer(texts)})
 
+    @bentoml.api(output_spec=Received)
+    async def feedback(
+        self,
+        request_id: Annotated[str, Field(description="The request id of the answer.", examples=["9f" * 16])],
+        label: Annotated[str, Field(description="The label that is right.", examples=["negative"])],
+        comment: Annotated[str | None, Field(description="Anything to add; personal data is removed.")] = None,
+        reporter: Annotated[
+            str | None, Field(description="An id of who says so, such as a user's; only a hash of it is stored.")
+        ] = None,
+    ) -> Any:
+        """Say which label is right for an answer that was given."""
+        if self._feedback is None:
+            detail = "Answers are not logged here (serving.log_predictions), so there is nothing to match it with."
+            return problem(503, "Feedback is not taken", detail)
+        if refusal := self._refuse_feedback(request_id, label, comment=comment or "", reporter=reporter or ""):
+            return refusal
+        said = Feedback(request_id, label, comment or "", reporter or "", caller.get(), datetime.now(UTC))
+        metrics().count_feedback(label)
+        self._feedback.record(said)
+        return JSONResponse({"request_id": request_id, "status": "received"}, status_code=202)
+
     @bentoml.api(output_spec=ModelFacts)
     async def model(self) -> Any:
         """Say which model answers, what it learned from and how good it is."""
@@ -128,13 +163,14 @@ class SentimentService:
 
     @bentoml.on_shutdown
     def write_log(self) -> None:
-        """Write the answers that are not logged yet."""
-        if self._log:
-            self._log.close()
+        """Write the answers and the feedback that are not logged yet."""
+        for log in (self._log, self._feedback):
+            if log:
+                log.close()
 
     def __metrics__(self, text: str) -> str:
         """Add what is read when it is asked for to BentoML's metrics."""
-        facts, waiting = self._facts, self._log.waiting if self._log else 0
+        facts = self._facts
         return text + "".join(
             [
                 exposition(
@@ -142,11 +178,8 @@ class SentimentService:
                     model_version=facts["model_version"], snapshot=facts["snapshot"],
                     digest=facts["scorer_digest"], bento=facts["bento_digest"],
                 ),
-                exposition("sentiment_prediction_log_waiting", "gauge", "Answers not logged yet.", waiting),
-                exposition(
-                    "sentiment_prediction_log_dropped_total", "counter", "Answers never logged.",
-                    self._log.dropped if self._log else 0,
-                ),
+                *_state("prediction", "Answers", self._log),
+                *_state("feedback", "Feedback", self._feedback),
             ]
         )  # fmt: skip
 
@@ -162,6 +195,18 @@ class SentimentService:
                 where = f"Text {number}" if len(texts) > 1 else "The text"
                 detail = f"{where} has {len(text)} characters, at most {limits.max_characters} are allowed."
                 return problem(413, "Text too long", detail)
+        return None
+
+    def _refuse_feedback(self, request_id: str, label: str, *, comment: str, reporter: str) -> Response | None:
+        labels = self._manifest.labels
+        if not REQUEST_ID.fullmatch(request_id):
+            return problem(422, "Not a request id", "`request_id` is that of an answer: 32 hexadecimal digits.")
+        if label not in labels:
+            return problem(422, "Unknown label", f"`label` is none of {', '.join(labels)}.")
+        for name, value, limit in (("comment", comment, MAX_COMMENT), ("reporter", reporter, MAX_REPORTER)):
+            if len(value) > limit:
+                detail = f"`{name}` has {len(value)} characters, at most {limit} are allowed."
+                return problem(413, f"{name.capitalize()} too long", detail)
         return None
 
     async def _answer(self, texts: Sequence[str]) -> list[dict[str, Any]]:
@@ -192,6 +237,14 @@ class SentimentService:
             now = datetime.now(UTC)
             for text, answer in zip(texts, answers, strict=True):
                 self._log.record(Answer(text=text, predicted_at=now, **answer))
+
+
+def _state(name: str, subject: str, log: LandingLog[Any] | None) -> tuple[str, str]:
+    waiting, dropped = (log.waiting, log.dropped) if log else (0, 0)
+    return (
+        exposition(f"sentiment_{name}_log_waiting", "gauge", f"{subject} not logged yet.", waiting),
+        exposition(f"sentiment_{name}_log_dropped_total", "counter", f"{subject} never logged.", dropped),
+    )
 
 
 SentimentService.add_asgi_middleware(Edge)

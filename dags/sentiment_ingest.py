@@ -1,10 +1,11 @@
 """### Ingest
 
 Takes in what lies in the **inbox** (csv, tsv, jsonl, parquet, xlsx, txt; optionally .gz or .zst) and the
-**predictions** that the API has written since. Every row is checked against the data contract; refused rows go
-to the quarantine with a reason; a file that is beyond policy is held whole. The same file twice, or a retried task,
-adds nothing. A file that is held or cannot be read fails the run at its end; everything else is taken in and told to
-the DAGs that follow. New reviews get a **profile**, an HTML page under `reports/data/`.
+**predictions** and the **feedback** that the API has written since. Every row is checked against the data contract;
+refused rows go to the quarantine with a reason; a file that is beyond policy is held whole. Feedback becomes labelled
+reviews; bursts, what exceeds the caps and disagreements wait in the quarantine for a person. The same file twice, or
+a retried task, adds nothing. A file that is held or cannot be read fails the run at its end; everything else is taken
+in and told to the DAGs that follow. New reviews get a **profile**, an HTML page under `reports/data/`.
 
 *Runs* when files have landed in the inbox (the triggerer watches it), every hour, or by hand.
 *Emits* `reviews` when rows were added and `predictions` when answers were.

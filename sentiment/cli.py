@@ -432,6 +432,8 @@ def _ingest_lines(result: IngestResult) -> list[str]:
         lines.append(f"Replaced personal data: {kinds}.")
     if result.predictions:
         lines.append(f"Took in {result.predictions:,} predictions.")
+    if any(result.feedback.values()):
+        lines.append("Feedback: " + ", ".join(f"{name} {count:,}" for name, count in result.feedback.items()) + ".")
     return lines
 
 

@@ -80,14 +80,18 @@ def show(
 @app.command()
 def replay(
     batch: Annotated[str | None, typer.Argument(help="Batch, as `list` names it; all of them if not given.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only rows with this label; settles a disagreement.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Move refused rows through the contract again, after a rule or a setting was corrected."""
+    """Move refused rows through the contract again, after a rule or a setting was corrected.
+
+    Feedback that is held for review is taken in only when its batch is named.
+    """
     from sentiment.reviews.quarantine import replay as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step("Replaying"):
-        result = stage(settings, batch=batch)
+        result = stage(settings, batch=batch, label=label)
     out.result(
         result.to_dict(),
         f"Accepted {result.accepted:,}, {result.duplicates:,} are there already, "

@@ -121,6 +121,21 @@ class BatchPolicy(Section):
     min_rows: int = Field(100, ge=1, description="Shares of fewer rows are not judged.")
 
 
+class FeedbackPolicy(Section):
+    """What feedback may become training data."""
+
+    max_per_reporter: int = Field(20, ge=1, description="Most texts that one reporter may label in a window.")
+    max_per_client: int = Field(
+        200, ge=1, description="Most texts that all reporters behind one address may label in a window."
+    )
+    window_hours: int = Field(24, ge=1, le=720, description="Length of a window; windows follow each other in UTC.")
+    burst_rows: int = Field(10, ge=1, description="More texts than this from one reporter at once are a burst.")
+    burst_seconds: int = Field(60, ge=1, le=86_400, description="What counts as at once.")
+    horizon_days: int = Field(
+        7, ge=1, le=365, description="How long feedback waits for its prediction, and how old that may be."
+    )
+
+
 class TrainingSettings(Section):
     """Features and classifier."""
 
@@ -207,6 +222,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     data: DataSettings = Field(default_factory=DataSettings)
     batch: BatchPolicy = Field(default_factory=BatchPolicy)
+    feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)

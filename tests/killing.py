@@ -17,21 +17,23 @@ import pandera.pandas  # noqa: F401 -- imported once, here
 from pandera.errors import SchemaErrors  # noqa: F401
 
 from sentiment.reviews import ingest as ingest_module
+from sentiment.reviews.feedback import Feedback, Verdicts
 from sentiment.reviews.predictions import Predictions
 from sentiment.reviews.table import Quarantine, Reviews
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 
 KILLS_A_ROOT = 6
-MOMENTS = ["ingested_at", "quarantined_at"]
+MOMENTS = ["ingested_at", "quarantined_at", "decided_at"]
 
 
 def fill(root: Path) -> None:
-    """Deliver files that hold duplicates, conflicts and bad rows, within and between them, and predictions."""
-    inbox, landing = root / "inbox", root / "landing" / "predictions"
+    """Deliver files that hold duplicates, conflicts and bad rows, within and between them, predictions and feedback."""
+    inbox, landing, feedback = root / "inbox", root / "landing" / "predictions", root / "landing" / "feedback"
     (inbox / "set" / "pos").mkdir(parents=True)
     (inbox / "set" / "neg").mkdir()
     landing.mkdir(parents=True)
+    feedback.mkdir()
     rows = [f"review {n % 280},{'pos' if n % 3 else 'neg'}" for n in range(300)]
     (inbox / "a.csv").write_text("\n".join(["text,label", *rows, ",pos", "hm,what", "Review 1,neg"]))
     rows = [f"REVIEW {n},{'pos' if n % 2 else 'neg'}" for n in range(200, 500)]
@@ -39,9 +41,13 @@ def fill(root: Path) -> None:
     for number in range(5):
         (inbox / "set" / "pos" / f"{number}.txt").write_text(f"a joy {number}")
         (inbox / "set" / "neg" / f"{number}.txt").write_text(f"a bore {number}")
-        answer = {"request_id": f"r{number}", "text": "fine", "label": "positive", "score": 0.5}
+        name = f"20260301T120000-{number:032x}.jsonl"
+        answer = {"request_id": f"r{number}", "text": f"fine {number // 2}", "label": "positive", "score": 0.5}
         answer |= {"model_version": "1", "predicted_at": "2026-03-01T12:00:00+00:00"}
-        (landing / f"20260301T120000-{number:032x}.jsonl").write_text(json.dumps(answer) + "\n")
+        (landing / name).write_text(json.dumps(answer) + "\n")
+        said = {"request_id": f"r{number}", "label": "negative" if number == 1 else "positive", "comment": ""}
+        said |= {"reporter": f"p{number}", "client": "c", "received_at": f"2026-03-01T12:00:0{number}+00:00"}
+        (feedback / name).write_text(json.dumps(said) + "\n")
 
 
 def settings_of(root: Path) -> Settings:
@@ -60,7 +66,7 @@ def state(root: Path) -> dict[str, Any]:
         folder: sorted(str(path.relative_to(root)) for path in (root / folder).rglob("*") if path.is_file())
         for folder in ("inbox", "processed", "landing", "spool")
     }
-    for table in (Reviews(storage), Quarantine(storage), Predictions(storage)):
+    for table in (Reviews(storage), Quarantine(storage), Predictions(storage), Feedback(storage), Verdicts(storage)):
         rows = table.read().to_pandas()
         rows = rows.drop(columns=[name for name in MOMENTS if name in rows])
         found[table.name] = sorted(map(repr, rows.to_dict("records")))

@@ -1,7 +1,7 @@
 """A small HTTP proxy: one address for clients, one Bento behind it that can be exchanged at any time.
 
 Requests are passed on whole, so one that meets a Bento which has just gone is sent again to the one that took
-over. That is safe because answering changes nothing.
+over. That is safe because answering changes nothing, and the same feedback twice counts once.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Router:
         async with self._session.request(
             request.method,
             URL(upstream.address + request.raw_path, encoded=True),
-            headers=_end_to_end(request.headers.items()),
+            headers=[*_end_to_end(request.headers.items()), ("X-Forwarded-For", request.remote or "unknown")],
             data=body or None,
             allow_redirects=False,
             skip_auto_headers=("User-Agent", "Content-Type", "Accept-Encoding", "Accept"),

@@ -106,6 +106,8 @@ class BatchLoader:
         Names of the columns, found by their usual names otherwise.
     source : str, optional
         Source of the reviews; otherwise the file's own column, or the name of the file.
+    origin : str, optional
+        `FEEDBACK`; `FILE` if not given.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class BatchLoader:
         label: str | None = None,
         time: str | None = None,
         source: str | None = None,
+        origin: str | None = None,
     ) -> None:
         self._storage = storage
         self._data, self._policy = settings.data, settings.batch
         self._reviews = Reviews(storage)
         self._quarantine = Quarantine(storage)
         self._columns, self._source = {"text": text, "label": label, "time": time}, source
+        self._origin = origin
         self._spool = settings.local_dir / SPOOL
         self._version = 0  # of the table that the known reviews were read from
 
@@ -251,7 +255,7 @@ class BatchLoader:
             "ingested_at": moment,
             "quarantined_at": moment,
             "source_file": path.name,
-            "origin": FILE,
+            "origin": self._origin or FILE,
             "contract": CONTRACT,
         }
         batches = read_batches(path, **self._columns, words=self._data.label_words, batch_rows=self._data.batch_rows)

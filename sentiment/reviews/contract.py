@@ -40,8 +40,15 @@ REASONS = (
     "wrong_language",
     "conflicting_label",
     DUPLICATE,
+    "burst",
+    "over_cap",
+    "disagreement",
+    "unmatched",
 )
-"""Why a row is refused, most telling first: a row that breaks several rules is counted under one."""
+"""Why a row is refused, most telling first: a row that breaks several rules is counted under one.
+
+From `burst` on they are about feedback, see `sentiment.reviews.feedback_policy`.
+"""
 
 Known: TypeAlias = Mapping[str, str | None] | Callable[[Sequence[str]], Mapping[str, str | None]]
 """Labels of the reviews that exist, by id; or what gives those of some ids."""

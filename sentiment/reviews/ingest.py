@@ -1,4 +1,6 @@
-"""Ingest: files from the inbox, or from given paths, into the reviews table, and predictions into theirs.
+"""Ingest: files from the inbox, or from given paths, into the reviews table, predictions and feedback into theirs.
+
+Feedback about predictions becomes labelled reviews (`sentiment.reviews.feedback_join`).
 
 A file that cannot be read is left where it is and does not stop the others; the error at the end names it.
 """
@@ -7,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -16,9 +19,12 @@ from typing import Any
 from sentiment.errors import DataError, SentimentError, SourceError
 from sentiment.reviews import held, inbox
 from sentiment.reviews.batch import Batch, BatchLoader
+from sentiment.reviews.feedback import move_feedback
+from sentiment.reviews.feedback_join import Joined, join_feedback
 from sentiment.reviews.held import HeldError
+from sentiment.reviews.landing import Moved
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.predictions import Moved, move_predictions
+from sentiment.reviews.predictions import move_predictions
 from sentiment.reviews.remote import fetched, is_remote
 from sentiment.reviews.sources import fingerprint
 from sentiment.reviews.table import latest_snapshot
@@ -26,6 +32,13 @@ from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 PROCESSED = "processed"
+
+
+@dataclass(frozen=True)
+class _Landed:
+    predictions: Moved = field(default_factory=Moved)
+    feedback: Moved = field(default_factory=Moved)
+    joined: Joined = field(default_factory=Joined)
 
 
 @dataclass(frozen=True)
@@ -39,13 +52,16 @@ class IngestResult:
     skipped : int
         Files left out because their content had been ingested before.
     accepted, duplicates : int
-        Rows added; rows sent to the quarantine because they were there already.
+        Rows added; rows sent to the quarantine because they were there already. Feedback is among them.
     refused : dict of str to int
         Rows sent to the quarantine for what is wrong with them, by reason.
     predictions : int
         Predictions moved from the landing zone.
+    feedback : dict of str to int
+        Feedback ``received``, moved from the landing zone; ``accepted`` as labelled reviews, ``agreeing`` with what is
+        known, ``held`` in the quarantine, and still ``waiting`` for its prediction.
     redacted : dict of str to int
-        Personal data replaced in reviews and predictions, by kind.
+        Personal data replaced in reviews, predictions and comments, by kind.
     waiting : int
         Files left in the inbox because they are still being written.
     snapshot : str or None
@@ -60,6 +76,7 @@ class IngestResult:
     duplicates: int
     refused: dict[str, int]
     predictions: int
+    feedback: dict[str, int]
     redacted: dict[str, int]
     waiting: int
     snapshot: str | None
@@ -84,7 +101,7 @@ def ingest(
     time: str | None = None,
     source: str | None = None,
 ) -> IngestResult:
-    """Ingest files; without any, everything in the inbox and the prediction landing zone.
+    """Ingest files; without any, everything in the inbox and the landing zone.
 
     Parameters
     ----------
@@ -110,7 +127,7 @@ def ingest(
     storage = Storage(settings)
     batches: list[Batch] = []
     failures: list[SentimentError] = []
-    predictions = Moved()
+    landed = _Landed()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage, text=text, label=label, time=time, source=source)
         loader.clean()
@@ -123,8 +140,8 @@ def ingest(
             except DataError as error:
                 failures.append(error)
         if not paths:
-            predictions = move_predictions(settings)
-    result = _result(storage, batches, predictions, waiting=len(found) - len(ready), seconds=monotonic() - started)
+            landed = _land(settings)
+    result = _result(storage, batches, landed, waiting=len(found) - len(ready), seconds=monotonic() - started)
     if failures:
         raise _combined(failures, result)
     return result
@@ -195,11 +212,18 @@ def _load_entry(loader: BatchLoader, storage: Storage, entry: inbox.Entry) -> Ba
     return batch
 
 
+def _land(settings: Settings) -> _Landed:
+    """Take in what the servers wrote: predictions first, since feedback is about them."""
+    predictions, feedback = move_predictions(settings), move_feedback(settings)
+    return _Landed(predictions, feedback, join_feedback(settings, now=datetime.now(UTC)))
+
+
 def _result(
-    storage: Storage, batches: Sequence[Batch], predictions: Moved, *, waiting: int, seconds: float
+    storage: Storage, batches: Sequence[Batch], landed: _Landed, *, waiting: int, seconds: float
 ) -> IngestResult:
-    refused: Counter[str] = Counter()
-    redacted: Counter[str] = Counter(predictions.redacted)
+    joined = landed.joined
+    refused = Counter(joined.refused)
+    redacted = Counter(landed.predictions.redacted) + Counter(landed.feedback.redacted)
     for batch in batches:
         refused.update(batch.refused)
         redacted.update(batch.redacted)
@@ -207,10 +231,17 @@ def _result(
     return IngestResult(
         files=sum(batch.is_new for batch in batches),
         skipped=sum(not batch.is_new for batch in batches),
-        accepted=sum(batch.accepted for batch in batches),
-        duplicates=sum(batch.duplicates for batch in batches),
+        accepted=sum(batch.accepted for batch in batches) + joined.accepted,
+        duplicates=sum(batch.duplicates for batch in batches) + joined.agreeing,
         refused=dict(refused),
-        predictions=predictions.rows,
+        predictions=landed.predictions.rows,
+        feedback={
+            "received": landed.feedback.rows,
+            "accepted": joined.accepted,
+            "agreeing": joined.agreeing,
+            "held": sum(joined.refused.values()),
+            "waiting": joined.waiting,
+        },
         redacted=dict(redacted),
         waiting=waiting,
         snapshot=str(snapshot) if snapshot else None,

@@ -1,7 +1,8 @@
 """What an operator does about refused rows and held batches: list, show, replay, release, drop.
 
 Replaying moves rows through the contract again, after a rule or a setting was corrected; see
-`sentiment.reviews.replay`.
+`sentiment.reviews.replay`. Feedback that is held for review is replayed only by name: that is somebody's decision to
+believe it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sentiment.errors import DataError
 from sentiment.ledger import Ledger
 from sentiment.reviews import held
 from sentiment.reviews.batch import Batch, BatchLoader
+from sentiment.reviews.feedback_join import REPORTERS
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.replay import RefusedBatch, replay_batch
 from sentiment.reviews.table import Quarantine, latest_snapshot
@@ -34,6 +36,11 @@ class RefusedRows:
     rows: int
     reasons: dict[str, int]
     quarantined_at: str
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether it is feedback that was held, which no corrected rule makes right."""
+        return self.source_file.startswith(REPORTERS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON types."""
@@ -82,18 +89,33 @@ def show_refused(storage: Storage, batch: str, *, newest: int = 20) -> list[dict
     return list(first.select(names).to_pylist())
 
 
-def replay(settings: Settings, *, batch: str | None = None) -> ReplayResult:
-    """Move the refused rows of a batch, or all of them, through the contract again."""
+def replay(settings: Settings, *, batch: str | None = None, label: str | None = None) -> ReplayResult:
+    """Move the refused rows of a batch through the contract again, or all that no person has to review.
+
+    Parameters
+    ----------
+    settings : Settings
+        Label scheme and limits.
+    batch : str, optional
+        As `list_refused` names it.
+    label : str, optional
+        Only rows with this label, as delivered.
+
+    Raises
+    ------
+    DataError
+        There is no such batch, or it is a disagreement and no label is given.
+    """
     storage = Storage(settings)
     total = Counter[str]()
     refused = Counter[str]()
     with exclusive(settings, "ingest"):
         loader = BatchLoader(settings, storage)
-        batches = [batch] if batch else [waiting.batch for waiting in list_refused(storage)]
+        batches = [batch] if batch else [found.batch for found in list_refused(storage) if not found.needs_review]
         for name in batches:
-            found = replay_batch(settings, storage, loader, _batch_id(storage, name))
-            total.update(accepted=found.accepted, duplicates=found.duplicates)
-            refused.update(found.refused)
+            replayed = replay_batch(settings, storage, loader, _batch_id(storage, name), label=label)
+            total.update(accepted=replayed.accepted, duplicates=replayed.duplicates)
+            refused.update(replayed.refused)
     snapshot = latest_snapshot(storage)
     return ReplayResult(
         accepted=total["accepted"],

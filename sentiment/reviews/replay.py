@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from sentiment.errors import StorageError, storage_errors
+from sentiment.errors import DataError, StorageError, storage_errors
 from sentiment.reviews.batch import BatchLoader
 from sentiment.reviews.contract import CONTRACT, Checked, apply_contract
+from sentiment.reviews.feedback_policy import DISAGREEMENT
 from sentiment.reviews.identity import split_of
 from sentiment.reviews.moments import days_come_first, parse_moments
 from sentiment.reviews.spool import Spool
@@ -63,12 +64,18 @@ class RefusedBatch:
         Where the quarantine is.
     batch_id : str
         All of its digits.
+    label : str, optional
+        Only its rows with this label, as delivered.
+
     """
 
-    def __init__(self, storage: Storage, batch_id: str) -> None:
+    def __init__(self, storage: Storage, batch_id: str, *, label: str | None = None) -> None:
         self.batch_id = batch_id
         self._table = Quarantine(storage)
-        self._mine = pads.field("batch_id") == batch_id
+        self._mine, self._predicate = pads.field("batch_id") == batch_id, f"batch_id = '{batch_id}'"
+        if label is not None:
+            self._mine &= pads.field("label") == label
+            self._predicate += " AND label = '{}'".format(label.replace("'", "''"))
         facts = self._table.read(columns=["row_number", "stars", "origin", "source_file", "written"], where=self._mine)
         self.numbers = facts["row_number"].combine_chunks().sort()
         self.stars = pc.max(facts["stars"]).as_py() or 5
@@ -88,14 +95,28 @@ class RefusedBatch:
     def keep_only(self, staying: Spool) -> None:
         """Leave only these rows of the batch in the quarantine, in one commit."""
         if staying.rows < len(self.numbers):
-            self._table.replace(f"batch_id = '{self.batch_id}'", staying.batches)
+            self._table.replace(self._predicate, staying.batches)
 
 
-def replay_batch(settings: Settings, storage: Storage, loader: BatchLoader, batch_id: str) -> Replayed:
-    """Move the refused rows of a batch through the contract again; hold the ingest lock while you do."""
+def replay_batch(
+    settings: Settings, storage: Storage, loader: BatchLoader, batch_id: str, *, label: str | None = None
+) -> Replayed:
+    """Move the refused rows of a batch through the contract again; hold the ingest lock while you do.
+
+    Parameters
+    ----------
+    label : str, optional
+        Only the rows with this label, as delivered.
+
+    Raises
+    ------
+    DataError
+        It is a disagreement and no label is given, or no row has the label.
+    """
+    _check_label(storage, batch_id, label)
     for _ in range(_ATTEMPTS):
         try:
-            return _replay(settings, storage, loader, batch_id)
+            return _replay(settings, storage, loader, RefusedBatch(storage, batch_id, label=label))
         except OvertakenError:  # by another machine: compare with what it added
             loader.forget()
     raise StorageError(
@@ -104,9 +125,23 @@ def replay_batch(settings: Settings, storage: Storage, loader: BatchLoader, batc
     )
 
 
-def _replay(settings: Settings, storage: Storage, loader: BatchLoader, batch_id: str) -> Replayed:
-    batch, found, numbers = RefusedBatch(storage, batch_id), Replayed(), hashlib.sha256()
-    with _spools(settings, batch_id) as (accepted, staying):
+def _check_label(storage: Storage, batch_id: str, label: str | None) -> None:
+    facts = Quarantine(storage).read(columns=["label", "reason"], where=pads.field("batch_id") == batch_id)
+    labels = sorted(facts["label"].drop_null().unique().to_pylist())
+    if label is None and DISAGREEMENT in facts["reason"].unique().to_pylist():
+        raise DataError(
+            f"Reporters disagree about the text of batch {batch_id[:12]}: {' or '.join(labels)}.",
+            fix="Say which is right: `sentiment quarantine replay BATCH --label ...`; or drop the batch.",
+        )
+    if label is not None and label not in labels:
+        raise DataError(
+            f"No row of batch {batch_id[:12]} has the label {label!r}.", fix=f"Its labels: {', '.join(labels)}."
+        )
+
+
+def _replay(settings: Settings, storage: Storage, loader: BatchLoader, batch: RefusedBatch) -> Replayed:
+    found, numbers = Replayed(), hashlib.sha256()
+    with _spools(settings, batch.batch_id) as (accepted, staying):
         for rows in batch.ranges():
             frame = _as_delivered(rows.to_pandas(), stars=batch.stars, day_first=batch.day_first)
             checked = apply_contract(frame, settings.data, known=loader.known.among)
@@ -122,7 +157,7 @@ def _replay(settings: Settings, storage: Storage, loader: BatchLoader, batch_id:
         if accepted.rows:
             loader.commit(
                 accepted,
-                ids=[f"replay/{batch_id}/{numbers.hexdigest()[:16]}"],
+                ids=[f"replay/{batch.batch_id}/{numbers.hexdigest()[:16]}"],
                 notes={MADE_BY: "replay", MADE_FROM: batch.name, UNDER_CONTRACT: str(CONTRACT)},
             )
         batch.keep_only(staying)

@@ -16,7 +16,9 @@ from sentiment.reviews import upkeep
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.profile_page import publish_profile
 from sentiment.reviews.sample import write_sample
+from sentiment.reviews.table import read_snapshot
 from sentiment.reviews.versions import summarise
+from sentiment.serving.feedback import Feedback, FeedbackLog
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -131,3 +133,18 @@ def test_maintenance_finds_what_is_not_needed_on_s3(
     assert summarise(storage, 4).digest == digest
     with pytest.raises(DataError, match="not kept any more"):
         summarise(storage, 3)
+
+
+def test_feedback_becomes_a_review(s3: Settings) -> None:
+    answers, feedback = PredictionLog(s3), FeedbackLog(s3)
+    now = datetime.now(UTC)
+    answers.record(Answer("r1", "Ironic", "positive", 0.9, {"negative": 0.1, "positive": 0.9}, "1", now))
+    feedback.record(Feedback("r1", "negative", "", "", "203.0.113.7", now))
+    answers.close()
+    feedback.close()
+    assert (answers.written, feedback.written) == (1, 1)
+    assert ingest(s3).feedback["accepted"] == 1
+    assert read_snapshot(Storage(s3), 1)[["text", "label", "origin"]].to_numpy().tolist() == [
+        ["Ironic", "negative", "feedback"]
+    ]
+    assert Storage(s3).list("landing") == []

@@ -21,7 +21,11 @@ from sentiment.deployment.backend import environment
 from sentiment.deployment.ports import free_port
 from sentiment.errors import IntegrityError
 from sentiment.packaging import package
+from sentiment.reviews.feedback import Feedback
+from sentiment.reviews.ingest import ingest
+from sentiment.reviews.table import Quarantine, parse_snapshot, read_snapshot
 from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
 from sentiment.supervisor import Service
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -80,8 +84,8 @@ def wait_ready(client: httpx.Client, service: Service, seconds: float = 60) -> N
     pytest.fail(f"not ready in {seconds} s:\n{service.last_lines()}")
 
 
-def landed(settings: Settings) -> list[dict[str, object]]:
-    folder = Path(settings.storage.root) / "landing" / "predictions"
+def landed(settings: Settings, kind: str = "predictions") -> list[dict[str, object]]:
+    folder = Path(settings.storage.root) / "landing" / kind
     return [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
 
 
@@ -131,6 +135,12 @@ def test_a_probe_is_answered_but_not_logged(served: Served) -> None:
         ("/predict_batch", {"texts": ["a", "x" * 50_001]}, 413, "Text 1 has 50001"),
         ("/predict_batch", {"texts": "one"}, 400, "valid array"),
         ("/predict_batch", {"texts": ["one", None]}, 400, "valid string"),
+        ("/feedback", {"request_id": "ab" * 16}, 400, "Field required"),
+        ("/feedback", {"request_id": 5, "label": "positive"}, 400, "valid string"),
+        ("/feedback", {"request_id": "../../keys", "label": "positive"}, 422, "32 hexadecimal"),
+        ("/feedback", {"request_id": "ab" * 16, "label": "great"}, 422, "none of negative, positive"),
+        ("/feedback", {"request_id": "ab" * 16, "label": "positive", "comment": "x" * 2_001}, 413, "2001 characters"),
+        ("/feedback", {"request_id": "ab" * 16, "label": "positive", "reporter": "x" * 201}, 413, "at most 200"),
     ],
 )
 def test_what_it_cannot_answer_it_refuses_in_words(
@@ -172,6 +182,83 @@ def test_a_huge_body_is_refused_and_the_service_goes_on(served: Served) -> None:
     assert served.client.post("/predict", json={"text": "fine"}).status_code == 200
 
 
+def wait_landed(served: Served, kind: str, lines: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(landed(served.settings, kind)) < lines:
+        assert time.monotonic() < deadline, f"{lines} lines of {kind} never landed"
+        time.sleep(0.05)
+
+
+def say(served: Served, text: str, label: str, *, address: str = "203.0.113.7", **more: str) -> None:
+    asked = served.client.post("/predict", json={"text": text}).json()
+    reply = served.client.post(
+        "/feedback",
+        json={"request_id": asked["request_id"], "label": label, **more},
+        headers={"X-Forwarded-For": address},  # as the router, which is on the same machine, does
+    )
+    assert (reply.status_code, reply.json()) == (202, {"request_id": asked["request_id"], "status": "received"})
+
+
+def test_feedback_becomes_a_labelled_review_and_who_gave_it_stays_unknown(served: Served) -> None:
+    ingest(served.settings)
+    say(
+        served,
+        "a superb kettle, if it is art you want",
+        "negative",
+        comment="From ann@example.org",
+        reporter="ann@x.org",
+    )
+    say(served, "so bad it is good", "positive", address="2001:db8::7")
+    wait_landed(served, "feedback", 2)
+    folder = Path(served.settings.storage.root, "landing", "feedback")
+    assert not any(
+        sign in path.read_text() for path in folder.iterdir() for sign in ("ann@x.org", "203.0.113", "2001:")
+    )
+    wait_landed(served, "predictions", 2)
+    result = ingest(served.settings)
+    assert result.feedback == {"received": 2, "accepted": 2, "agreeing": 0, "held": 0, "waiting": 0}
+    storage = Storage(served.settings)
+    rows = read_snapshot(storage, parse_snapshot(str(result.snapshot)))
+    assert dict(zip(rows["text"], rows["label"], strict=True)) == {
+        "a superb kettle, if it is art you want": "negative",
+        "so bad it is good": "positive",
+    }
+    assert set(rows["origin"]) == {"feedback"}
+    kept = Feedback(storage).read().to_pylist()
+    assert {row["comment"] for row in kept} == {"From [email]", ""}
+    assert len({row["client"] for row in kept}) == 2
+
+
+def test_a_poisoned_burst_from_one_address_leaves_at_most_the_cap(served: Served) -> None:
+    ingest(served.settings)
+    before = len(landed(served.settings, "feedback"))
+    for number in range(500):
+        say(served, f"a wonderful film, number {number}", "negative", address="198.51.100.9")
+    wait_landed(served, "feedback", before + 500)
+    wait_landed(served, "predictions", 500)
+    result = ingest(served.settings)
+    assert result.feedback["received"] == 500
+    assert result.feedback["accepted"] <= served.settings.feedback.max_per_reporter
+    assert result.feedback["accepted"] + result.feedback["held"] == 500
+    reasons = Quarantine(Storage(served.settings)).read()["reason"].to_pylist()
+    assert set(reasons) <= {"burst", "over_cap"}
+
+
+def test_without_the_prediction_log_feedback_is_refused_in_words(
+    bentos: BuiltBentos, tmp_path: Path, settings: Settings
+) -> None:
+    quiet = load_settings(storage=settings.storage.model_dump(), serving={"log_predictions": False})
+    service, url = serve(bentos.first.path, tmp_path, quiet)
+    try:
+        with httpx.Client(base_url=url, timeout=10) as client:
+            wait_ready(client, service)
+            reply = client.post("/feedback", json={"request_id": "ab" * 16, "label": "positive"})
+            assert (reply.status_code, reply.headers["content-type"]) == (503, "application/problem+json")
+            assert "serving.log_predictions" in reply.json()["detail"]
+    finally:
+        service.stop()
+
+
 def test_it_says_which_model_answers(served: Served, bentos: BuiltBentos) -> None:
     facts = served.client.get("/model").json()
     assert facts == served.client.post("/model").json()
@@ -192,16 +279,20 @@ def test_metrics_count_requests_and_predictions(served: Served) -> None:
         'sentiment_requests_total{endpoint="/predict",outcome="refused"}': 1,
         'sentiment_request_seconds_count{endpoint="/predict"}': 4,
         'sentiment_predictions_total{label="positive",model_version="1"}': 3,
+        'sentiment_requests_total{endpoint="/feedback",outcome="ok"}': 1,
+        'sentiment_feedback_total{label="negative"}': 1,
     }
     before = {sample: value(sample) for sample in samples}
     for _ in range(3):
         served.client.post("/predict", json={"text": "a superb film"})
     served.client.post("/predict", json={"text": None})
+    served.client.post("/feedback", json={"request_id": "ab" * 16, "label": "negative"})
     assert {sample: value(sample) - before[sample] for sample in samples} == samples
     text = served.client.get("/metrics").text
     assert 'sentiment_model_info{model_version="1",snapshot="reviews@v1"' in text
     assert "sentiment_prediction_log_waiting" in text
     assert "sentiment_prediction_log_dropped_total 0" in text
+    assert "sentiment_feedback_log_dropped_total 0" in text
 
 
 def test_its_page_may_not_load_anything_from_elsewhere(served: Served) -> None:

@@ -23,7 +23,7 @@ from sentiment.labels import LabelScheme
 from sentiment.reviews.identity import split_of
 from sentiment.reviews.predictions import ingest_predictions
 from sentiment.reviews.sample import generate
-from sentiment.reviews.table import Reviews, latest_snapshot
+from sentiment.reviews.table import FILE, Reviews, latest_snapshot
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import DriftPolicy, Settings, TrainingSettings
 from sentiment.storage import Storage
@@ -304,6 +304,9 @@ def add_reviews(settings: Settings, domain: str, rows: int, *, seed: int, at: da
             "ingested_at": at,
             "batch_id": f"{domain}-{seed}",
             "row_number": range(rows),
+            "origin": FILE,
+            "written_at": None,
+            "contract": 1,
         }
     )
     Reviews(Storage(settings)).append(frame, ids=[f"{domain}-{seed}"])

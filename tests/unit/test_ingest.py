@@ -20,7 +20,7 @@ from sentiment import delta
 from sentiment.errors import DataError, SourceError, StorageError
 from sentiment.reviews import batch as batch_module
 from sentiment.reviews import inbox as inbox_module
-from sentiment.reviews import predictions as predictions_module
+from sentiment.reviews import landing as landing_module
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.lock import exclusive
 from sentiment.reviews.predictions import ingest_predictions, read_predictions
@@ -338,7 +338,7 @@ def test_predictions_killed_before_the_files_are_deleted_are_not_counted_twice(
 ) -> None:
     for minute in range(5):
         land(settings, record(minute))
-    monkeypatch.setattr(predictions_module, "FILES_PER_COMMIT", 2)
+    monkeypatch.setattr(landing_module, "FILES_PER_COMMIT", 2)
 
     def killed(*_: object) -> None:
         raise Killed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.serving import predictions
+from sentiment.serving import landing
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
@@ -76,11 +76,11 @@ def test_answers_are_written_after_the_flush_time_without_closing(settings: Sett
 
 def test_many_answers_do_not_wait_for_the_flush_time(settings: Settings) -> None:
     log = PredictionLog(with_serving(settings, log_flush_seconds=3600))
-    for number in range(predictions.FILE_ANSWERS):
+    for number in range(landing.FILE_RECORDS):
         log.record(answer(number))
     assert until(lambda: log.waiting == 0)
     log.close()
-    assert len(logged(settings)) == predictions.FILE_ANSWERS
+    assert len(logged(settings)) == landing.FILE_RECORDS
 
 
 def test_nothing_is_lost_while_the_storage_is_away(settings: Settings) -> None:
@@ -128,7 +128,7 @@ def test_a_full_queue_drops_and_counts_instead_of_growing(settings: Settings) ->
 
 
 def test_text_that_waits_is_bounded_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MAX_CHARACTERS", 100)
+    monkeypatch.setattr(landing, "MAX_CHARACTERS", 100)
     log = PredictionLog(with_serving(settings, log_flush_seconds=3600))
     for number in range(3):
         log.record(answer(number, text="x" * 45))

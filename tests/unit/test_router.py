@@ -69,6 +69,19 @@ def test_a_request_and_its_answer_pass_through_unchanged() -> None:
     run(story)
 
 
+def test_the_bento_is_told_who_asks_behind_what_the_caller_claims() -> None:
+    async def who(request: web.BaseRequest) -> web.Response:
+        return web.json_response(request.headers.getall("X-Forwarded-For"))
+
+    async def story() -> None:
+        async with routed() as (router, client), server(who) as upstream:
+            router.switch(upstream)
+            async with client.get("/", headers={"X-Forwarded-For": "203.0.113.7"}) as answer:
+                assert await answer.json() == ["203.0.113.7", "127.0.0.1"]
+
+    run(story)
+
+
 def test_without_a_release_it_says_so() -> None:
     async def story() -> None:
         async with routed() as (router, client):
