@@ -18,6 +18,10 @@ from sentiment_catalog import DAG, INBOX, PREDICTIONS, REVIEWS, clear_failures, 
 INGESTED = AssetAlias("ingested")
 
 
+def column(content: str) -> Param:
+    return Param(None, type=["null", "string"], description=f"Column that holds {content}. Empty: found by its name.")
+
+
 @dag(
     **DAG,
     dag_id="sentiment_ingest",
@@ -31,19 +35,9 @@ INGESTED = AssetAlias("ingested")
             items={"type": "string"},
             description="Files to take in, one a line: full path, https:// or s3:// address. Empty: all of the inbox.",
         ),
-        "text": Param(
-            None, type=["null", "string"], description="Column that holds the text. Empty: found by its name."
-        ),
-        "label": Param(
-            None,
-            type=["null", "string"],
-            description="Column that holds the label or rating. Empty: found by its name.",
-        ),
-        "time": Param(
-            None,
-            type=["null", "string"],
-            description="Column that says when a review was written. Empty: found by its name.",
-        ),
+        "text": column("the text"),
+        "label": column("the label or rating"),
+        "time": column("when a review was written"),
     },
 )
 def sentiment_ingest() -> None:
