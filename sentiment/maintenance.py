@@ -80,7 +80,7 @@ class MaintenanceResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as JSON types."""
-        return {**asdict(self), "files": self.total.files, "bytes": self.total.bytes}
+        return {**asdict(self), "kept": list(self.kept), "files": self.total.files, "bytes": self.total.bytes}
 
 
 def maintain(

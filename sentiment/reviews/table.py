@@ -6,6 +6,7 @@ transactions. It is a compare-and-swap on the table version, so two writers cann
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -173,6 +174,23 @@ class Table:
             check=check,
             notes=notes,
         )
+
+    def commits(self) -> Iterator[dict[str, Any]]:
+        """Yield what each commit says of itself, newest first, with its ``version``, as far back as the log goes.
+
+        Read from the log, one object a commit: `DeltaTable.history` keeps every other thread waiting for the network.
+        """
+        table = self.open()
+        if table is None:
+            return
+        unsaid = {"operation": "WRITE", "timestamp": int(time.time() * 1000)}  # as if young: it is kept
+        for version in range(table.version(), -1, -1):
+            try:
+                log = self._storage.read(f"tables/{self.name}/_delta_log/{version:020}.json")
+            except FileNotFoundError:
+                return
+            said = next((line for line in log.split(b"\n") if line.startswith(b'{"commitInfo"')), None)
+            yield {**(json.loads(said)["commitInfo"] if said else unsaid), "version": version}
 
     def replace(self, predicate: str, batches: Callable[[], Iterable[pa.RecordBatch]]) -> None:
         """Put rows in the place of those that match a predicate, which they match too, in one commit."""
@@ -371,7 +389,10 @@ def latest_snapshot(storage: Storage) -> Snapshot | None:
         return None
     with storage_errors(reviews.uri):
         rows = int(table.count())
-        return Snapshot(version=_newest_change(table), rows=rows, uri=reviews.uri) if rows else None
+    if not rows:
+        return None
+    changes = (entry["version"] for entry in reviews.commits() if entry["operation"] not in UPKEEP)
+    return Snapshot(version=next(changes, table.version()), rows=rows, uri=reviews.uri)
 
 
 def read_snapshot(
@@ -444,16 +465,6 @@ def check_version(reviews: Reviews, version: int) -> None:
             f"There is no snapshot reviews@v{version}; the newest is reviews@v{table.version()}.",
             fix="Name one that exists, or leave it out to take the newest.",
         )
-
-
-def _newest_change(table: DeltaTable) -> int:
-    """Return the newest version that changed rows."""
-    newest = table.version()
-    for looked_at in (4, 64, None):
-        for entry in table.history(looked_at):
-            if entry["operation"] not in UPKEEP:
-                return int(entry["version"])
-    return newest
 
 
 def _recorded(table: DeltaTable, ids: Iterable[str]) -> set[str]:

@@ -84,18 +84,20 @@ def _needed(table: Table, *, keep: Collection[int], keep_since: datetime) -> set
         return set()
     with storage_errors(table.uri):
         needed = _names(newest.file_uris())
-        highest: int | None = None
-        until = datetime.max.replace(tzinfo=UTC)  # when the next version came
-        for entry in newest.history():
-            version = int(entry["version"])
-            if version in keep or until >= keep_since:
-                highest = version if highest is None else highest
-            until = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
-            if highest is not None and not _only_adds(entry):
-                needed |= _names_of(table, highest)
-                highest = None
-        if highest is not None:
+    highest: int | None = None
+    until, oldest = datetime.max.replace(tzinfo=UTC), min(keep, default=newest.version())
+    for entry in table.commits():  # `until` is when the next one came
+        version = entry["version"]
+        if until < keep_since and version < oldest:
+            break
+        if highest is None and (version in keep or until >= keep_since):
+            highest = version
+        until = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
+        if highest is not None and not _only_adds(entry):
             needed |= _names_of(table, highest)
+            highest = None
+    if highest is not None:
+        needed |= _names_of(table, highest)
     return needed
 
 
@@ -108,7 +110,10 @@ def _only_adds(entry: Mapping[str, Any]) -> bool:
 
 def _names_of(table: Table, version: int) -> set[str]:
     found = table.open(version)
-    return set() if found is None else _names(found.file_uris())
+    if found is None:
+        return set()
+    with storage_errors(table.uri):
+        return _names(found.file_uris())
 
 
 def _names(uris: Iterable[str]) -> set[str]:

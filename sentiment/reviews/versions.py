@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from sentiment.errors import storage_errors
 from sentiment.reviews.known import KnownReviews
 from sentiment.reviews.table import MADE_BY, MADE_FROM, UNDER_CONTRACT, UPKEEP, Reviews, check_version
 from sentiment.storage import Storage
@@ -117,12 +116,6 @@ class SnapshotDiff:
 
 def snapshot_log(storage: Storage) -> list[Commit]:
     """Return the snapshots there are, newest first."""
-    reviews = Reviews(storage)
-    table = reviews.open()
-    if table is None:
-        return []
-    with storage_errors(reviews.uri):
-        history = table.history()
     return [
         Commit(
             snapshot=f"reviews@v{entry['version']}",
@@ -133,7 +126,7 @@ def snapshot_log(storage: Storage) -> list[Commit]:
             contract=int(entry[UNDER_CONTRACT]) if UNDER_CONTRACT in entry else None,
             same_reviews=entry["operation"] in UPKEEP,
         )
-        for entry in history
+        for entry in Reviews(storage).commits()
     ]
 
 

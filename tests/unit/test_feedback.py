@@ -14,9 +14,9 @@ import pytest
 from sentiment.cli import main
 from sentiment.errors import DataError, StorageError
 from sentiment.reviews import feedback_join
-from sentiment.reviews.contract import review_id_of
 from sentiment.reviews.feedback import Feedback, Verdicts, waiting_feedback
 from sentiment.reviews.feedback_policy import ACCEPTED
+from sentiment.reviews.identity import review_id_of
 from sentiment.reviews.ingest import IngestResult, ingest
 from sentiment.reviews.quarantine import drop, list_refused, replay, show_refused
 from sentiment.reviews.table import Quarantine, Reviews
