@@ -194,7 +194,7 @@ def test_a_disagreement_is_reviewed_as_one_batch_and_settled_by_a_person(setting
     assert (result.accepted, result.duplicates) == (1, 2)
     assert reviews(settings) == [("Fine", "positive"), ("Sick!", "positive")]
     assert set(Reviews(storage).read()["origin"].to_pylist()) == {"feedback"}
-    assert drop(settings, batch=batch.batch, reason="settled") == 1
+    assert drop(settings, batch=batch.batch, reason="settled") == 3, "the other side, and the two that agreed"
     assert list_refused(storage) == []
 
 
