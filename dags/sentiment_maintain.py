@@ -9,7 +9,7 @@ nothing is removed and the run fails.
 """
 
 from airflow.sdk import Param, dag, task
-from sentiment_catalog import DAG, clear_failures
+from sentiment_catalog import DAG, clear_failures, task_settings
 
 
 @dag(
@@ -26,10 +26,9 @@ def sentiment_maintain() -> None:
         from datetime import UTC, datetime
 
         from sentiment.maintenance import maintain
-        from sentiment.settings import load_settings
 
         with clear_failures():
-            result = maintain(load_settings(), now=datetime.now(UTC), dry_run=params["dry_run"])
+            result = maintain(task_settings(), now=datetime.now(UTC), dry_run=params["dry_run"])
         return result.to_dict()
 
     maintain()

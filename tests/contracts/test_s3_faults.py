@@ -14,7 +14,6 @@ from sentiment.promotions import Promotion, Promotions
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.sample import write_sample
 from sentiment.reviews.table import Reviews, latest_snapshot, read_snapshot
-from sentiment.serving.predictions import LANDING
 from sentiment.settings import Settings
 from sentiment.storage import PIECE_BYTES, Storage
 
@@ -47,7 +46,7 @@ def test_data_is_taken_in_once_whatever_the_store_does(
     storage = Storage(s3)
     storage.upload(write_sample(tmp_path / "film.csv", "film", ROWS, seed=1), "inbox/film.csv")
     for name in ("a", "b", "c"):
-        storage.write(f"{LANDING}/20260101T000000-{name}.jsonl", ANSWER.replace(b'"r"', f'"{name}"'.encode()))
+        storage.write(f"landing/predictions/20260101T000000-{name}.jsonl", ANSWER.replace(b'"r"', f'"{name}"'.encode()))
     store.misbehave(*WRONG[wrong])
     with caplog.at_level(logging.WARNING, "sentiment"):
         result = ingest(s3)
@@ -61,7 +60,7 @@ def test_data_is_taken_in_once_whatever_the_store_does(
     assert len(read_snapshot(storage, 1)) == ROWS
     assert len(Ledger(storage).entries()) == 3
     assert storage.list("inbox") == []
-    assert storage.list(LANDING) == []
+    assert storage.list("landing/predictions") == []
     assert len(storage.list("processed")) == 1
     assert ingest(s3).accepted == 0
 
@@ -141,7 +140,7 @@ def test_nothing_is_lost_when_the_store_goes_down_half_way(s3: Settings, store: 
     impatient = s3.model_copy(update={"storage": s3.storage.model_copy(update={"attempts": 2})})
     storage = Storage(s3)
     storage.upload(write_sample(tmp_path / "film.csv", "film", ROWS, seed=1), "inbox/film.csv")
-    storage.write(f"{LANDING}/20260101T000000-a.jsonl", ANSWER)
+    storage.write("landing/predictions/20260101T000000-a.jsonl", ANSWER)
     ended = 0
     for part in ("spool", "quarantine", "tables/reviews/_delta_log", "processed", "predictions", "landing", "tables"):
         store.misbehave(Fault("drop", part=part))
@@ -154,7 +153,7 @@ def test_nothing_is_lost_when_the_store_goes_down_half_way(s3: Settings, store: 
     ingest(s3)
     assert len(read_snapshot(storage, latest_snapshot(storage).version)) == ROWS  # type: ignore[union-attr]
     assert storage.list("inbox") == []
-    assert storage.list(LANDING) == []
+    assert storage.list("landing/predictions") == []
 
 
 def test_a_refusal_is_not_tried_again(s3: Settings, store: S3Server) -> None:
