@@ -7,99 +7,24 @@ Promotion is a compare-and-swap. MLflow has none, so each promotion first claims
 from __future__ import annotations
 
 import json
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.errors import (
-    NO_ROOM,
-    IntegrityError,
-    ModelError,
-    NoChampionError,
-    PromotionConflictError,
-    SentimentError,
-    ServiceError,
-    SettingsError,
-    disk_full,
-    storage_errors,
-)
+from sentiment.errors import ModelError, NoChampionError, PromotionConflictError, ServiceError
+from sentiment.mlflow_client import connect, mlflow_errors
+from sentiment.model_files import ModelFiles
+from sentiment.model_records import Candidate, ModelVersion, TrainingData
 from sentiment.promotions import Promotion, Promotions
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
-from sentiment.tracking import ensure_database
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
-log = logging.getLogger(__name__)
-
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
-SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The rows that a model learned from, as MLflow records them.
-
-    Attributes
-    ----------
-    snapshot : str
-        ``reviews@v12``.
-    digest : str
-        What names these reviews whatever files they came in.
-    uri : str
-        The Delta table.
-    rows : dict of str to int
-        Counts: all, and those of each side of the split.
-    """
-
-    snapshot: str
-    digest: str
-    uri: str
-    rows: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A freshly trained model: an MLflow run, not yet registered."""
-
-    run_id: str
-    snapshot: str
-    digest: str
-    labels: tuple[str, ...]
-    metrics: Mapping[str, float]
-    train_rows: int
-    test_rows: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the candidate as JSON types."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A registered model."""
-
-    version: str
-    run_id: str
-    snapshot: str
-    digest: str
-    labels: tuple[str, ...]
-    metrics: Mapping[str, float]
-    decision: str
-    aliases: tuple[str, ...]
-    created_at: datetime
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the version as JSON types."""
-        return {**asdict(self), "created_at": self.created_at.isoformat()}
 
 
 class Registry:
@@ -110,8 +35,8 @@ class Registry:
         self._storage = Storage(settings)
         self._promotions = Promotions(self._storage)
         self._name = settings.registry.model_name
-        self._cache = settings.local_dir / "cache" / "models"
-        self._client = _connect(settings)
+        self._files = ModelFiles(settings)
+        self._client = connect(settings)
 
     @property
     def address(self) -> str:
@@ -122,7 +47,7 @@ class Registry:
 
     def find_run(self, key: str) -> Candidate | None:
         """Return the finished run with a training key, if there is one."""
-        with self._errors("search runs"):
+        with mlflow_errors(self.address, "search runs"):
             runs = self._client.search_runs(
                 [self._experiment_id()], f"tags.`sentiment.key` = '{key}' and attributes.status = 'FINISHED'"
             )
@@ -133,7 +58,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            with self._errors(f"read run {run_id}"):
+            with mlflow_errors(self.address, f"read run {run_id}"):
                 run = self._client.get_run(run_id)
         except ModelError as error:
             if isinstance(error.__cause__, MlflowException):
@@ -162,7 +87,7 @@ class Registry:
         ModelError
             Nothing has been trained yet.
         """
-        with self._errors("search runs"):
+        with mlflow_errors(self.address, "search runs"):
             runs = self._client.search_runs(
                 [self._experiment_id()],
                 "tags.`sentiment.key` != '' and attributes.status = 'FINISHED'",
@@ -190,7 +115,7 @@ class Registry:
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
-        with self._errors("log the candidate"):
+        with mlflow_errors(self.address, "log the candidate"):
             mlflow.set_experiment(experiment_id=self._experiment_id())
             with mlflow.start_run() as run:
                 mlflow.set_tags({**tags, "sentiment.digest": scorer.digest})
@@ -198,10 +123,7 @@ class Registry:
                     _log_dataset(dataset)
                 mlflow.log_params(dict(params))
                 mlflow.log_metrics(dict(metrics))
-                path = self._cache / run.info.run_id / SCORER_FILE
-                path.parent.mkdir(parents=True, exist_ok=True)
-                scorer.save(path)
-                mlflow.log_artifact(str(path))
+                mlflow.log_artifact(str(self._files.save_scorer(scorer, run_id=run.info.run_id)))
                 mlflow.sklearn.log_model(
                     pipeline,
                     name="model",
@@ -217,7 +139,7 @@ class Registry:
 
     def register(self, candidate: Candidate, *, decision: str) -> ModelVersion:
         """Register a candidate as the challenger; the same run is registered once."""
-        with self._errors("register the challenger"):
+        with mlflow_errors(self.address, "register the challenger"):
             self._ensure_model()
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
             version = str(found[0].version) if found else str(self._create_version(candidate))
@@ -231,7 +153,7 @@ class Registry:
 
         wanted = version.removeprefix("v")
         try:
-            with self._errors(f"read version {version}"):
+            with mlflow_errors(self.address, f"read version {version}"):
                 if wanted.isdigit():
                     found = self._client.get_model_version(self._name, wanted)
                 else:
@@ -247,7 +169,7 @@ class Registry:
 
     def versions(self) -> list[ModelVersion]:
         """Return all registered versions, newest first."""
-        with self._errors("list versions"):
+        with mlflow_errors(self.address, "list versions"):
             self._ensure_model()
             model = self._client.get_registered_model(self._name)
             found = list(self._client.search_model_versions(f"name='{self._name}'", max_results=200))
@@ -326,7 +248,7 @@ class Registry:
             )
             if last.now != target.version:
                 raise _conflict(target.version, expected=expected, current=last.now)
-        with self._errors(f"move the alias {CHAMPION}"):
+        with mlflow_errors(self.address, f"move the alias {CHAMPION}"):
             self._set_alias(CHAMPION, target.version)
             if CHALLENGER in target.aliases:
                 self._client.delete_registered_model_alias(self._name, CHALLENGER)
@@ -342,7 +264,7 @@ class Registry:
 
     def taken_back(self, candidate: Candidate) -> str | None:
         """Return the version of a candidate if the champion was rolled back from it, else None."""
-        with self._errors("find the version of a run"):
+        with mlflow_errors(self.address, "find the version of a run"):
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
         return next((str(item.version) for item in found if self._promotions.taken_back(str(item.version))), None)
 
@@ -372,39 +294,15 @@ class Registry:
 
     def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:
         """Return a local copy of one of the run's files, fetched once."""
-        from mlflow.artifacts import download_artifacts
-
-        folder = self._cache / model.run_id
-        if not (folder / name).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with self._errors(f"fetch {name} of run {model.run_id}"):
-                download_artifacts(run_id=model.run_id, artifact_path=name, dst_path=str(folder))
-        return folder / name
+        return self._files.artifact(model, name)
 
     def load_scorer(self, model: ModelVersion | Candidate) -> Scorer:
         """Load the scorer, checked against the registered digest."""
-        return Scorer.load(self.artifact(model, SCORER_FILE), digest=model.digest)
+        return self._files.load_scorer(model)
 
     def load_pipeline(self, model: ModelVersion, *, trusted_types: Sequence[str]) -> Pipeline:
         """Load the scikit-learn pipeline with skops; types outside the allow-list are refused."""
-        import skops.io
-        from mlflow.artifacts import download_artifacts
-        from skops.io.exceptions import UntrustedTypesFoundException
-
-        folder = self._cache / model.run_id / "pipeline"
-        if not (folder / PIPELINE_FILE).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with self._errors(f"fetch the pipeline of version {model.version}"):
-                uri = f"models:/{self._name}/{model.version}/{PIPELINE_FILE}"
-                download_artifacts(artifact_uri=uri, dst_path=str(folder))
-        try:
-            pipeline: Pipeline = skops.io.load(folder / PIPELINE_FILE, trusted=list(trusted_types))
-        except UntrustedTypesFoundException as error:
-            raise IntegrityError(
-                f"The pipeline of version {model.version} holds types that are not ours: {error}.",
-                fix="Do not load it; find out who wrote the file. Roll back: `sentiment rollback`.",
-            ) from error
-        return pipeline
+        return self._files.load_pipeline(model, trusted_types=trusted_types)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -445,73 +343,6 @@ class Registry:
         )
         return int(created.version)
 
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        import requests
-        from mlflow.exceptions import MlflowException
-
-        try:
-            yield
-        except SentimentError:
-            raise
-        except MlflowException as error:
-            if any(sign in str(error) for sign in NO_ROOM):
-                raise disk_full(self.address) from error
-            if "Max retries" in str(error) or "API request to" in str(error):
-                raise self._unreachable(what, error) from error
-            raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {self.address}") from error
-        except requests.RequestException as error:
-            raise self._unreachable(what, error) from error
-
-    def _unreachable(self, what: str, error: Exception) -> ServiceError:
-        return ServiceError(
-            f"Could not {what}: MLflow at {self.address} does not answer ({type(error).__name__}).",
-            fix="Start it (`sentiment up`) or correct registry.tracking_uri.",
-        )
-
-
-def _connect(settings: Settings) -> MlflowClient:
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.registry.timeout_seconds),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }.items():
-        os.environ.setdefault(name, value)  # the only way to tell MLflow
-    uri = settings.tracking_uri
-    ensure_database(uri)
-    for noisy, level in {
-        "alembic": logging.WARNING,
-        "mlflow.store.db.utils": logging.WARNING,
-        "urllib3.connectionpool": logging.ERROR,  # its retries; that they failed is an error of ours
-    }.items():
-        logging.getLogger(noisy).setLevel(level)
-    import mlflow
-
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    try:
-        with storage_errors(uri):  # makes the database
-            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except mlflow.exceptions.MlflowException as error:
-        raise SettingsError(
-            f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.partition('. ')[0]}.",
-            fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
-        ) from error
-
-
-def _log_dataset(dataset: TrainingData) -> None:
-    import mlflow
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    version = int(dataset.snapshot.rsplit("v", 1)[-1])
-    source = DeltaDatasetSource(path=dataset.uri, delta_table_version=version)
-    mlflow.log_input(MetaDataset(source, name=dataset.snapshot, digest=dataset.digest), context="training")
-    mlflow.set_tag("sentiment.data_digest", dataset.digest)
-    mlflow.log_params({f"rows_{name}": count for name, count in dataset.rows.items()})
-
 
 def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
     tags = found.tags
@@ -526,6 +357,18 @@ def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
         aliases=tuple(sorted(found.aliases or ())),
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
     )
+
+
+def _log_dataset(dataset: TrainingData) -> None:
+    import mlflow
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    version = int(dataset.snapshot.rsplit("v", 1)[-1])
+    source = DeltaDatasetSource(path=dataset.uri, delta_table_version=version)
+    mlflow.log_input(MetaDataset(source, name=dataset.snapshot, digest=dataset.digest), context="training")
+    mlflow.set_tag("sentiment.data_digest", dataset.digest)
+    mlflow.log_params({f"rows_{name}": count for name, count in dataset.rows.items()})
 
 
 def _conflict(version: str, *, expected: str | None, current: str | None) -> PromotionConflictError:

@@ -10,7 +10,8 @@ import numpy as np
 
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
-from sentiment.registry import Candidate, ModelVersion, Registry
+from sentiment.model_records import Candidate, ModelVersion
+from sentiment.registry import Registry
 from sentiment.reviews.table import parse_snapshot, read_snapshot
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings

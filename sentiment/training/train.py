@@ -11,7 +11,8 @@ from importlib.metadata import version
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
-from sentiment.registry import Candidate, Registry, TrainingData
+from sentiment.model_records import Candidate, TrainingData
+from sentiment.registry import Registry
 from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
 from sentiment.reviews.versions import summarise
 from sentiment.settings import Settings
