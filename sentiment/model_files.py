@@ -34,15 +34,15 @@ class ModelFiles:
         return path
 
     def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:
-        """Return a local copy of one of the run's files, fetched once."""
+        """Return a local copy of one of the run's files, named by its path, fetched once."""
         from mlflow.artifacts import download_artifacts
 
-        folder = self._cache / model.run_id
-        if not (folder / name).exists():
-            folder.mkdir(parents=True, exist_ok=True)
+        path = self._cache / model.run_id / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             with mlflow_errors(self._address, f"fetch {name} of run {model.run_id}"):
-                download_artifacts(run_id=model.run_id, artifact_path=name, dst_path=str(folder))
-        return folder / name
+                download_artifacts(run_id=model.run_id, artifact_path=name, dst_path=str(path.parent))
+        return path
 
     def load_scorer(self, model: ModelVersion | Candidate) -> Scorer:
         """Load the scorer, checked against the registered digest."""

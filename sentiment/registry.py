@@ -7,6 +7,7 @@ Promotion is a compare-and-swap. MLflow has none, so each promotion first claims
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,8 +110,12 @@ class Registry:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         dataset: TrainingData | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> Candidate:
-        """Log a trained model as one MLflow run; the run counts only once it is complete."""
+        """Log a trained model as one MLflow run; the run counts only once it is complete.
+
+        `files` are kept with it, by their path among its artifacts.
+        """
         import mlflow
         import mlflow.sklearn
         from mlflow.models import infer_signature
@@ -123,6 +128,7 @@ class Registry:
                     _log_dataset(dataset)
                 mlflow.log_params(dict(params))
                 mlflow.log_metrics(dict(metrics))
+                _log_files(files or {})
                 mlflow.log_artifact(str(self._files.save_scorer(scorer, run_id=run.info.run_id)))
                 mlflow.sklearn.log_model(
                     pipeline,
@@ -342,6 +348,17 @@ class Registry:
             },
         )
         return int(created.version)
+
+
+def _log_files(files: Mapping[str, bytes]) -> None:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        mlflow.log_artifacts(folder)
 
 
 def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
