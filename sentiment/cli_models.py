@@ -70,7 +70,7 @@ def explain(
     """
     from sentiment.registry import Registry
     from sentiment.serving.explain import explain as take_apart
-    from sentiment.training.train import read_words
+    from sentiment.training.candidate_evaluation import read_words
 
     out, settings = Reporter(as_json=as_json), load_settings()
     registry = Registry(settings)

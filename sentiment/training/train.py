@@ -7,32 +7,16 @@ import json
 import logging
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING
-
-from pydantic import TypeAdapter
 
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
-from sentiment.model_records import Candidate, ModelVersion, TrainingData
+from sentiment.model_records import Candidate, TrainingData
 from sentiment.registry import Registry
 from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
 from sentiment.reviews.versions import summarise
-from sentiment.serving.explain import TellingWords, telling_words
-from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-    from sklearn.pipeline import Pipeline
-
-    from sentiment.training.evaluation import Evaluation, LearningPoint
-
-FOLDER = "evaluation"
-"""Where a run keeps the files of its evaluation."""
-
-WORDS, WORD_TEXTS = 200, 2_000  # words to each side, and the held-out reviews over which they are counted
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +36,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     NotEnoughDataError
         There are no reviews, too few, or only one label.
     """
-    from sentiment.training.evaluation_page import evaluation_files
+    from sentiment.training.candidate_evaluation import evaluate_candidate
     from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
     storage = Storage(settings)
@@ -76,11 +60,12 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
     trained = time.perf_counter()
-    evaluation = _evaluate(settings, pipeline, scorer, learn=learn, held_out=held_out)
-    words = telling_words(scorer, held_out["text"].tolist()[:WORD_TEXTS], top=WORDS)
-    files = evaluation_files(evaluation, words, title=f"A model that learned from {name}")
+    title = f"A model that learned from {name}"
+    measured, files = evaluate_candidate(
+        settings.training, pipeline, scorer, learned_from=learn, held_out=held_out, title=title
+    )
     seconds = {"train_seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
-    metrics = {**evaluation.metrics, **seconds}
+    metrics = {**measured, **seconds}
     candidate = registry.log_candidate(
         key=key,
         pipeline=pipeline,
@@ -101,7 +86,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
             "sentiment.test_rows": str(len(held_out)),
             "sentiment.code": version("sentiment"),
         },
-        files={f"{FOLDER}/{file}": content for file, content in files.items()},
+        files=files,
     )
     Ledger(storage).append(
         "trained",
@@ -113,19 +98,6 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     return candidate
 
 
-def read_words(registry: Registry, model: ModelVersion) -> TellingWords:
-    """Return the words that mattered most on the held-out reviews of a model, as its run keeps them.
-
-    Raises
-    ------
-    ModelError
-        The run keeps none.
-    """
-    path = registry.artifact(model, f"{FOLDER}/words.json")
-    words: TellingWords = TypeAdapter(TellingWords).validate_json(path.read_bytes())
-    return words
-
-
 def training_key(settings: Settings, snapshot: str) -> str:
     """Return what identifies a training: code version, snapshot, settings."""
     parts = {
@@ -135,29 +107,6 @@ def training_key(settings: Settings, snapshot: str) -> str:
         "scheme": settings.data.scheme.value,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _evaluate(
-    settings: Settings, pipeline: Pipeline, scorer: Scorer, *, learn: DataFrame, held_out: DataFrame
-) -> Evaluation:
-    from sentiment.training.evaluation import assess
-    from sentiment.training.learning import learning_curve
-    from sentiment.training.slices import Traits
-
-    texts, labels = held_out["text"].tolist(), held_out["label"].tolist()
-    curve: tuple[LearningPoint, ...] = ()
-    if settings.training.learning_curve:
-        curve = learning_curve(
-            pipeline,
-            train=(learn["text"].tolist(), learn["label"].tolist()),
-            held_out=(texts, labels),
-            min_rows=settings.training.min_rows,
-            seed=settings.training.seed,
-        )
-    traits = Traits.of(texts, labels=labels, sources=held_out["source"].tolist())
-    return assess(
-        scorer.probabilities(texts), scorer.labels, traits=traits, learning=curve, seed=settings.training.seed
-    )
 
 
 def _latest(storage: Storage) -> int:
