@@ -71,9 +71,22 @@ def test_every_picture_is_whole_and_within_its_frame(found: Evaluation) -> None:
         root = ET.fromstring(picture)
         assert len(picture) < 100_000
         assert "nan" not in picture, name
-        for text in root.iter("{http://www.w3.org/2000/svg}text"):
-            assert 0 <= float(text.attrib["x"]) <= 800, (name, text.text)
-            assert 0 <= float(text.attrib["y"]) <= 500, (name, text.text)
+        for part in root.iter():
+            for x, y in _places(part.attrib):
+                assert 0 <= x <= 800, (name, part.tag, part.attrib)
+                assert 0 <= y <= 500, (name, part.tag, part.attrib)
+
+
+def _places(drawn: dict[str, str]) -> list[tuple[float, float]]:
+    """Where something is drawn: its corners, its centre or the points of its line."""
+    if "points" in drawn:
+        return [(float(x), float(y)) for x, y in (point.split(",") for point in drawn["points"].split())]
+    if "cx" in drawn:
+        return [(float(drawn["cx"]), float(drawn["cy"]))]
+    if "x" not in drawn:
+        return []
+    x, y = float(drawn["x"]), float(drawn["y"])
+    return [(x, y), (x + float(drawn.get("width", 0)), y + float(drawn.get("height", 0)))]
 
 
 def test_the_picture_shows_the_numbers() -> None:
