@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_models import evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
@@ -149,17 +150,28 @@ def train(
 
     The same snapshot and settings are trained once; asked again, the run there is is named.
     """
+    from sentiment.training.evaluation_page import main_metrics
     from sentiment.training.train import train as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
     with out.step("Training") as notes:
         candidate = stage(settings, registry=_registry(settings), snapshot=snapshot)
         notes.append(f"accuracy {candidate.metrics['accuracy']:.1%} on {candidate.test_rows:,} held-out reviews")
+    out.panel(f"On {candidate.test_rows:,} held-out reviews, with 95% intervals", main_metrics(candidate.metrics))
     out.result(
         candidate.to_dict(),
         f"Candidate: run {candidate.run_id}, learned from {candidate.snapshot}",
         f"Next: sentiment promote {candidate.run_id}",
     )
+
+
+app.command(
+    epilog=_examples(
+        "sentiment evaluate --data may.csv",
+        "sentiment evaluate --data imdb.parquet --text review --label sentiment --version 3 --report may.html",
+    )
+)(evaluate)
+app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', "sentiment explain --top 30"))(explain)
 
 
 @app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))

@@ -20,8 +20,9 @@ from sentiment.deployment.release import status as deployment_status
 from sentiment.deployment.release import stop as stop_deployment
 from sentiment.drift.archive import DriftCheck, list_checks, read_check
 from sentiment.errors import ModelError, ServiceError
+from sentiment.model_records import ModelVersion
 from sentiment.platform import USER, Platform, running, running_addresses
-from sentiment.registry import ModelVersion, Registry
+from sentiment.registry import Registry
 from sentiment.reviews.sample import write_sample
 from sentiment.scheduler import DagRun, Scheduler
 from sentiment.settings import Settings

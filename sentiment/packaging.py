@@ -30,7 +30,8 @@ from typing import Any
 from sentiment.errors import IntegrityError, ServiceError, storage_errors
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.ledger import Ledger
-from sentiment.registry import ModelVersion, Registry
+from sentiment.model_records import ModelVersion
+from sentiment.registry import Registry
 from sentiment.serving.manifest import MANIFEST_FILE, SCORER_FILE, Manifest, ServedModel
 from sentiment.settings import Settings
 from sentiment.storage import Storage

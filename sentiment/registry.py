@@ -7,101 +7,25 @@ Promotion is a compare-and-swap. MLflow has none, so each promotion first claims
 from __future__ import annotations
 
 import json
-import logging
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.errors import (
-    NO_ROOM,
-    IntegrityError,
-    ModelError,
-    NoChampionError,
-    PromotionConflictError,
-    SentimentError,
-    ServiceError,
-    SettingsError,
-    StorageError,
-    disk_full,
-    storage_errors,
-)
+from sentiment.errors import ModelError, NoChampionError, PromotionConflictError, ServiceError
+from sentiment.mlflow_client import connect, mlflow_errors
+from sentiment.model_files import ModelFiles
+from sentiment.model_records import Candidate, ModelVersion, TrainingData
 from sentiment.promotions import Promotion, Promotions
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
-from sentiment.tracking import ensure_database
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
-log = logging.getLogger(__name__)
-
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
-SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The rows that a model learned from, as MLflow records them.
-
-    Attributes
-    ----------
-    snapshot : str
-        ``reviews@v12``.
-    digest : str
-        What names these reviews whatever files they came in.
-    uri : str
-        The Delta table.
-    rows : dict of str to int
-        Counts: all, and those of each side of the split.
-    """
-
-    snapshot: str
-    digest: str
-    uri: str
-    rows: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A freshly trained model: an MLflow run, not yet registered."""
-
-    run_id: str
-    snapshot: str
-    digest: str
-    labels: tuple[str, ...]
-    metrics: Mapping[str, float]
-    train_rows: int
-    test_rows: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the candidate as JSON types."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A registered model."""
-
-    version: str
-    run_id: str
-    snapshot: str
-    digest: str
-    labels: tuple[str, ...]
-    metrics: Mapping[str, float]
-    decision: str
-    aliases: tuple[str, ...]
-    created_at: datetime
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the version as JSON types."""
-        return {**asdict(self), "created_at": self.created_at.isoformat()}
 
 
 class Registry:
@@ -112,9 +36,9 @@ class Registry:
         self._storage = Storage(settings)
         self._promotions = Promotions(self._storage)
         self._name = settings.registry.model_name
-        self._cache = settings.local_dir / "cache" / "models"
         self._storage.share_with_mlflow()
-        self._client = _connect(settings)
+        self._client = connect(settings)
+        self._files = ModelFiles(settings, self._storage, self._client)
 
     @property
     def address(self) -> str:
@@ -125,7 +49,7 @@ class Registry:
 
     def find_run(self, key: str) -> Candidate | None:
         """Return the finished run with a training key, if there is one."""
-        with self._errors("search runs"):
+        with mlflow_errors(self.address, "search runs"):
             runs = self._client.search_runs(
                 [self._experiment_id()], f"tags.`sentiment.key` = '{key}' and attributes.status = 'FINISHED'"
             )
@@ -136,7 +60,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            with self._errors(f"read run {run_id}"):
+            with mlflow_errors(self.address, f"read run {run_id}"):
                 run = self._client.get_run(run_id)
         except ModelError as error:
             if isinstance(error.__cause__, MlflowException):
@@ -165,7 +89,7 @@ class Registry:
         ModelError
             Nothing has been trained yet.
         """
-        with self._errors("search runs"):
+        with mlflow_errors(self.address, "search runs"):
             runs = self._client.search_runs(
                 [self._experiment_id()],
                 "tags.`sentiment.key` != '' and attributes.status = 'FINISHED'",
@@ -187,13 +111,17 @@ class Registry:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         dataset: TrainingData | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> Candidate:
-        """Log a trained model as one MLflow run; the run counts only once it is complete."""
+        """Log a trained model as one MLflow run; the run counts only once it is complete.
+
+        `files` are kept with it, by their path among its artifacts.
+        """
         import mlflow
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
-        with self._errors("log the candidate"):
+        with mlflow_errors(self.address, "log the candidate"):
             mlflow.set_experiment(experiment_id=self._experiment_id())
             with mlflow.start_run() as run:
                 mlflow.set_tags({**tags, "sentiment.digest": scorer.digest})
@@ -201,10 +129,8 @@ class Registry:
                     _log_dataset(dataset)
                 mlflow.log_params(dict(params))
                 mlflow.log_metrics(dict(metrics))
-                path = self._cache / run.info.run_id / SCORER_FILE
-                path.parent.mkdir(parents=True, exist_ok=True)
-                scorer.save(path)
-                mlflow.log_artifact(str(path))
+                _log_files(files or {})
+                mlflow.log_artifact(str(self._files.save_scorer(scorer, run_id=run.info.run_id)))
                 mlflow.sklearn.log_model(
                     pipeline,
                     name="model",
@@ -220,7 +146,7 @@ class Registry:
 
     def register(self, candidate: Candidate, *, decision: str) -> ModelVersion:
         """Register a candidate as the challenger; the same run is registered once."""
-        with self._errors("register the challenger"):
+        with mlflow_errors(self.address, "register the challenger"):
             self._ensure_model()
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
             version = str(found[0].version) if found else str(self._create_version(candidate))
@@ -234,7 +160,7 @@ class Registry:
 
         wanted = version.removeprefix("v")
         try:
-            with self._errors(f"read version {version}"):
+            with mlflow_errors(self.address, f"read version {version}"):
                 if wanted.isdigit():
                     found = self._client.get_model_version(self._name, wanted)
                 else:
@@ -250,7 +176,7 @@ class Registry:
 
     def versions(self) -> list[ModelVersion]:
         """Return all registered versions, newest first."""
-        with self._errors("list versions"):
+        with mlflow_errors(self.address, "list versions"):
             self._ensure_model()
             model = self._client.get_registered_model(self._name)
             found = list(self._client.search_model_versions(f"name='{self._name}'", max_results=200))
@@ -272,7 +198,7 @@ class Registry:
             MLflow does not know the champion: it is not the one that this platform registered its models in.
         """
         named: dict[tuple[str, str], str] = {}
-        with self._errors("list the registered models"):
+        with mlflow_errors(self.address, "list the registered models"):
             page = None
             while page != "":
                 found = self._client.search_model_versions("", max_results=1_000, page_token=page)
@@ -352,7 +278,7 @@ class Registry:
             )
             if last.now != target.version:
                 raise _conflict(target.version, expected=expected, current=last.now)
-        with self._errors(f"move the alias {CHAMPION}"):
+        with mlflow_errors(self.address, f"move the alias {CHAMPION}"):
             self._set_alias(CHAMPION, target.version)
             if CHALLENGER in target.aliases:
                 self._client.delete_registered_model_alias(self._name, CHALLENGER)
@@ -368,7 +294,7 @@ class Registry:
 
     def taken_back(self, candidate: Candidate) -> str | None:
         """Return the version of a candidate if the champion was rolled back from it, else None."""
-        with self._errors("find the version of a run"):
+        with mlflow_errors(self.address, "find the version of a run"):
             found = self._client.search_model_versions(f"name='{self._name}' and run_id='{candidate.run_id}'")
         return next((str(item.version) for item in found if self._promotions.taken_back(str(item.version))), None)
 
@@ -398,48 +324,15 @@ class Registry:
 
     def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:
         """Return a local copy of one of the run's files, fetched once."""
-        path = self._cache / model.run_id / name
-        if not path.exists():
-            with self._errors(f"fetch {name} of run {model.run_id}"):
-                source = self._client.get_run(model.run_id).info.artifact_uri
-                self._fetch(f"{source}/{name}", path)
-        return path
+        return self._files.artifact(model, name)
 
     def load_scorer(self, model: ModelVersion | Candidate) -> Scorer:
         """Load the scorer, checked against the registered digest."""
-        return Scorer.load(self.artifact(model, SCORER_FILE), digest=model.digest)
+        return self._files.load_scorer(model)
 
     def load_pipeline(self, model: ModelVersion, *, trusted_types: Sequence[str]) -> Pipeline:
         """Load the scikit-learn pipeline with skops; types outside the allow-list are refused."""
-        import skops.io
-        from skops.io.exceptions import UntrustedTypesFoundException
-
-        path = self._cache / model.run_id / "pipeline" / PIPELINE_FILE
-        if not path.exists():
-            with self._errors(f"fetch the pipeline of version {model.version}"):
-                source = self._client.get_model_version_download_uri(self._name, model.version)
-                self._fetch(f"{source}/{PIPELINE_FILE}", path)
-        try:
-            pipeline: Pipeline = skops.io.load(path, trusted=list(trusted_types))
-        except UntrustedTypesFoundException as error:
-            raise IntegrityError(
-                f"The pipeline of version {model.version} holds types that are not ours: {error}.",
-                fix="Do not load it; find out who wrote the file. Roll back: `sentiment rollback`.",
-            ) from error
-        return pipeline
-
-    def _fetch(self, source: str, target: Path) -> None:
-        """Copy a file to this machine, whole or not at all; what lies in our storage, the way everything else does."""
-        from mlflow.artifacts import download_artifacts
-
-        target.parent.mkdir(parents=True, exist_ok=True)
-        root = f"{self._storage.root}/"
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            if "://" in root and source.startswith(root):
-                self._storage.fetch(source.removeprefix(root), Path(folder, target.name))
-            else:
-                download_artifacts(artifact_uri=source, dst_path=folder)
-            Path(folder, target.name).replace(target)
+        return self._files.load_pipeline(model, trusted_types=trusted_types)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -480,92 +373,16 @@ class Registry:
         )
         return int(created.version)
 
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except SentimentError:
-            raise
-        except Exception as error:
-            if (cause := _of_the_store(error)) is not None:
-                raise StorageError(
-                    f"Could not {what}: the store of the artifacts failed: {cause}",
-                    fix="Look whether the store is up and the credentials are right, then run the same command again.",
-                ) from error
-            self._translate(what, error)
-            raise
 
-    def _translate(self, what: str, error: Exception) -> None:
-        import requests
-        from mlflow.exceptions import MlflowException
-
-        if isinstance(error, MlflowException):
-            if any(sign in str(error) for sign in NO_ROOM):
-                raise disk_full(self.address) from error
-            if "Max retries" in str(error) or "API request to" in str(error):
-                raise self._unreachable(what, error) from error
-            raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {self.address}") from error
-        if isinstance(error, requests.RequestException):
-            raise self._unreachable(what, error) from error
-
-    def _unreachable(self, what: str, error: Exception) -> ServiceError:
-        return ServiceError(
-            f"Could not {what}: MLflow at {self.address} does not answer ({type(error).__name__}).",
-            fix="Start it (`sentiment up`) or correct registry.tracking_uri.",
-        )
-
-
-def _connect(settings: Settings) -> MlflowClient:
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(settings.registry.timeout_seconds),
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "GIT_PYTHON_REFRESH": "quiet",
-    }.items():
-        os.environ.setdefault(name, value)  # the only way to tell MLflow
-    uri = settings.tracking_uri
-    ensure_database(uri)
-    for noisy, level in {
-        "alembic": logging.WARNING,
-        "mlflow.store.db.utils": logging.WARNING,
-        "urllib3.connectionpool": logging.ERROR,  # its retries; that they failed is an error of ours
-    }.items():
-        logging.getLogger(noisy).setLevel(level)
+def _log_files(files: Mapping[str, bytes]) -> None:
     import mlflow
 
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    try:
-        with storage_errors(uri):  # makes the database
-            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except mlflow.exceptions.MlflowException as error:
-        raise SettingsError(
-            f"registry.tracking_uri {uri!r} is no MLflow server: {error.message.partition('. ')[0]}.",
-            fix="Set it to http://HOST:PORT, or leave it empty for SQLite under the storage root.",
-        ) from error
-
-
-def _of_the_store(error: BaseException | None) -> BaseException | None:
-    """Return the error of the S3 client behind one of MLflow's; a missing object is not one."""
-    while error is not None:
-        if type(error).__module__.split(".")[0] in ("boto3", "botocore"):
-            answer = getattr(error, "response", None) or {}
-            return None if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404 else error
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _log_dataset(dataset: TrainingData) -> None:
-    import mlflow
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    version = int(dataset.snapshot.rsplit("v", 1)[-1])
-    source = DeltaDatasetSource(path=dataset.uri, delta_table_version=version)
-    mlflow.log_input(MetaDataset(source, name=dataset.snapshot, digest=dataset.digest), context="training")
-    mlflow.set_tag("sentiment.data_digest", dataset.digest)
-    mlflow.log_params({f"rows_{name}": count for name, count in dataset.rows.items()})
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        mlflow.log_artifacts(folder)
 
 
 def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
@@ -581,6 +398,18 @@ def _model_version(found: Any, metrics: Mapping[str, float]) -> ModelVersion:
         aliases=tuple(sorted(found.aliases or ())),
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
     )
+
+
+def _log_dataset(dataset: TrainingData) -> None:
+    import mlflow
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    version = int(dataset.snapshot.rsplit("v", 1)[-1])
+    source = DeltaDatasetSource(path=dataset.uri, delta_table_version=version)
+    mlflow.log_input(MetaDataset(source, name=dataset.snapshot, digest=dataset.digest), context="training")
+    mlflow.set_tag("sentiment.data_digest", dataset.digest)
+    mlflow.log_params({f"rows_{name}": count for name, count in dataset.rows.items()})
 
 
 def _conflict(version: str, *, expected: str | None, current: str | None) -> PromotionConflictError:

@@ -144,6 +144,7 @@ class TrainingSettings(Section):
     max_features: int = Field(50_000, ge=100, description="N-grams kept, best first by chi-squared.")
     inverse_regularization: float = Field(0.1, gt=0, description="C of the logistic regression.")
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
+    learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")
     seed: int = Field(0, description="Seed of everything random in training.")
 
 

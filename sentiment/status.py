@@ -9,8 +9,9 @@ from sentiment.deployment.release import status as deployment_status
 from sentiment.deployment.state import Status as DeploymentStatus
 from sentiment.drift.archive import DriftCheck, list_checks, read_check
 from sentiment.ledger import Ledger, LedgerEntry
+from sentiment.model_records import ModelVersion
 from sentiment.platform import Addresses, running_addresses
-from sentiment.registry import CHAMPION, ModelVersion, Registry
+from sentiment.registry import CHAMPION, Registry
 from sentiment.reviews.table import Snapshot, latest_snapshot
 from sentiment.settings import Settings
 from sentiment.storage import Storage

@@ -10,8 +10,8 @@ from pathlib import Path
 from sklearn.pipeline import Pipeline
 
 from sentiment.labels import LabelScheme
+from sentiment.model_records import ModelVersion
 from sentiment.packaging import BentoPackage
-from sentiment.registry import ModelVersion
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings, load_settings
 

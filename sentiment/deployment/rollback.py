@@ -7,8 +7,9 @@ import logging
 from sentiment.deployment.release import Release, deploy, status
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
+from sentiment.model_records import ModelVersion
 from sentiment.packaging import package
-from sentiment.registry import PREVIOUS, ModelVersion, Registry
+from sentiment.registry import PREVIOUS, Registry
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.training.gate import Outcome

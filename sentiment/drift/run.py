@@ -21,7 +21,8 @@ from sentiment.storage import Storage
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sentiment.registry import ModelVersion, Registry
+    from sentiment.model_records import ModelVersion
+    from sentiment.registry import Registry
     from sentiment.serving.scorer import Scorer
 
 logger = logging.getLogger(__name__)

@@ -130,14 +130,30 @@ class Scorer:
         worst) to 1 (the best).
         """
         _, columns = self._known(ngram_keys([text], self.max_ngram))
-        if len(self.weights) == 1:
-            direction = np.ones(1)
-        else:
-            direction = np.linspace(-1.0, 1.0, len(self.weights)) / len(self.weights)
-        values = (direction @ self.weights[:, columns]).tolist()
+        values = (self._towards_positive @ self.weights[:, columns]).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
-        found.append((BASELINE, float(direction @ self.intercepts)))
+        found.append((BASELINE, float(self._towards_positive @ self.intercepts)))
         return sorted(found, key=lambda item: (-abs(item[1]), item[0]))
+
+    def word_weights(self) -> NDArray[np.float64]:
+        """Return what each n-gram adds towards the positive end where it occurs, shape (columns,)."""
+        weights: NDArray[np.float64] = self._towards_positive @ self.weights
+        return weights
+
+    def support(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return in how many of the texts each n-gram occurs, shape (columns,)."""
+        counts = np.zeros(len(self.vocabulary), np.int64)
+        for batch in batches(texts):
+            _, columns = self._known(ngram_keys(texts[batch], self.max_ngram))
+            counts += np.bincount(columns, minlength=len(counts))
+        return counts
+
+    @property
+    def _towards_positive(self) -> NDArray[np.float64]:
+        """How much each margin counts towards the positive end."""
+        if len(self.weights) == 1:
+            return np.ones(1)
+        return np.linspace(-1.0, 1.0, len(self.weights)) / len(self.weights)
 
     def save(self, path: Path) -> None:
         """Write the model file; a reader sees the old file or the new one, never a part."""

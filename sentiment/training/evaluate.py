@@ -1,4 +1,4 @@
-"""How good probabilities are: accuracy, F1, likelihood, calibration and ranking, as plain numbers."""
+"""How good probabilities are: checked, measured, and each metric with its interval."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sentiment.errors import DataError, NotEnoughDataError
+from sentiment.training.intervals import RESAMPLES, bootstrap
+from sentiment.training.measures import Measures
 
-CALIBRATION_BINS = 15
 
-
-def evaluate(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[str]) -> dict[str, float]:
+def evaluate(
+    labels: Sequence[str],
+    probabilities: ArrayLike,
+    names: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, float]:
     """Measure probabilities against the true labels.
 
     Parameters
@@ -21,6 +28,10 @@ def evaluate(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[st
         Probability of each label.
     names : sequence of str
         What the columns stand for.
+    resamples : int
+        Resamples behind each interval; 0 leaves the intervals out.
+    seed : int
+        Of the resamples.
 
     Returns
     -------
@@ -28,8 +39,10 @@ def evaluate(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[st
         ``accuracy``; ``macro_f1`` and ``weighted_f1`` over the labels that occur or were predicted;
         ``log_loss`` in nats; ``brier``, the squared error (half its sum over labels if there are two, so
         that it lies in 0..1); ``expected_calibration_error`` of the most probable label over 15 bins of equal
-        width (Guo et al., 2017); ``auc``, for more than two labels the mean of each against the rest, and
-        absent when only one label occurs. Never NaN.
+        width (Guo et al., 2017); ``auc``, for more than two labels the mean of each against the rest;
+        ``precision_LABEL``, ``recall_LABEL`` and ``f1_LABEL``. Each with ``_low`` and ``_high``, the ends of its
+        95% bootstrap interval. What is not defined is absent: the AUC when only one label occurs, the precision of a
+        label that was never predicted, the recall of one that does not occur. Never NaN.
 
     Raises
     ------
@@ -38,43 +51,21 @@ def evaluate(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[st
     DataError
         A label is not among the names, or the probabilities have another shape or are not probabilities.
     """
-    from sklearn.metrics import f1_score
+    measures = measure(labels, probabilities, names)
+    metrics = {name: float(value[0]) for name, value in measures.of(np.ones((1, measures.rows))).items()}
+    found = {name: value for name, value in metrics.items() if not np.isnan(value)}
+    if resamples:
+        for name, (low, high) in bootstrap(measures, resamples=resamples, seed=seed).items():
+            found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
 
+
+def measure(labels: Sequence[str], probabilities: ArrayLike, names: Sequence[str]) -> Measures:
+    """Return the measures of checked probabilities; raises as `evaluate` does."""
     matrix = np.asarray(probabilities, dtype=np.float64)
     truth = _codes(labels, names)
     _check(matrix, rows=len(truth), columns=len(names))
-    predicted = matrix.argmax(axis=1)
-    hits = predicted == truth
-    given = matrix[np.arange(len(truth)), truth]
-    errors = ((matrix - np.eye(len(names))[truth]) ** 2).sum(axis=1)
-    metrics = {
-        "accuracy": hits.mean(),
-        "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0.0),
-        "weighted_f1": f1_score(truth, predicted, average="weighted", zero_division=0.0),
-        "log_loss": -np.log(np.maximum(given, np.finfo(np.float64).eps)).mean(),
-        "brier": errors.mean() / (2 if len(names) == 2 else 1),
-        "expected_calibration_error": calibration_error(matrix.max(axis=1), hits),
-    }
-    if (auc := _auc(truth, matrix)) is not None:
-        metrics["auc"] = auc
-    return {name: float(value) for name, value in metrics.items()}
-
-
-def calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
-    """Return the mean distance between confidence and share of hits over bins of equal width."""
-    places = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
-    distance = np.bincount(places, confidence, bins) - np.bincount(places, hits, bins)
-    return float(np.abs(distance).sum() / len(confidence))
-
-
-def _auc(truth: NDArray[np.intp], matrix: NDArray[np.float64]) -> float | None:
-    from sklearn.metrics import roc_auc_score
-
-    present = np.unique(truth)
-    if len(present) < 2:
-        return None
-    columns = [1] if matrix.shape[1] == 2 else present
-    return float(np.mean([roc_auc_score(truth == column, matrix[:, column]) for column in columns]))
+    return Measures(truth, matrix, names)
 
 
 def _codes(labels: Sequence[str], names: Sequence[str]) -> NDArray[np.intp]:

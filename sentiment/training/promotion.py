@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 
 import numpy as np
 
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
-from sentiment.registry import Candidate, ModelVersion, Registry
+from sentiment.model_records import Candidate, ModelVersion
+from sentiment.registry import Registry
 from sentiment.reviews.table import parse_snapshot, read_snapshot
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.training.gate import Decision, Evidence, Outcome, decide
+from sentiment.training.slices import Traits
 
 log = logging.getLogger(__name__)
-
-NEGATION = re.compile(r"\b(?:not|no|never|nothing|hardly|without|\w+n['\u2019]t)\b", re.IGNORECASE)
-SHORT_WORDS = 20
 
 
 def judge(
@@ -126,18 +124,13 @@ def _evidence(
             f"Champion {champion.version} answers {champion.labels}, the challenger {challenger.labels}.",
             fix="Use another registry.model_name for another label scheme.",
         )
-    slices = {f"label {label}": (rows["label"] == label).to_numpy(bool) for label in challenger.labels}
-    for source in sorted(set(rows["source"].dropna())):
-        slices[f"source {source}"] = (rows["source"] == source).to_numpy(bool)
-    slices[f"short (under {SHORT_WORDS} words)"] = np.array([len(text.split()) < SHORT_WORDS for text in texts], bool)
-    slices["with negation"] = np.array([NEGATION.search(text) is not None for text in texts], bool)
     return Evidence(
         snapshot=challenger.snapshot,
         labels=rows["label"].to_numpy(str),
         challenger=_answers(registry.load_scorer(challenger), texts),
         champion=_answers(registry.load_scorer(champion), texts) if champion else None,
         champion_version=champion.version if champion else None,
-        slices=slices,
+        slices=Traits.of(texts, labels=rows["label"].tolist(), sources=rows["source"].tolist()).slices(),
     )
 
 

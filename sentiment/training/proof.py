@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from sentiment.errors import IntegrityError, SentimentError
-from sentiment.registry import ModelVersion, Registry
+from sentiment.model_records import ModelVersion
+from sentiment.registry import Registry
 from sentiment.serving.manifest import Probe, check_same
 from sentiment.settings import Settings
 from sentiment.storage import Storage

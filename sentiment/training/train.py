@@ -11,7 +11,8 @@ from importlib.metadata import version
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
-from sentiment.registry import Candidate, Registry, TrainingData
+from sentiment.model_records import Candidate, TrainingData
+from sentiment.registry import Registry
 from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
 from sentiment.reviews.versions import summarise
 from sentiment.settings import Settings
@@ -35,7 +36,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     NotEnoughDataError
         There are no reviews, too few, or only one label.
     """
-    from sentiment.training.evaluate import evaluate
+    from sentiment.training.candidate_evaluation import evaluate_candidate
     from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
     storage = Storage(settings)
@@ -58,8 +59,13 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
     pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
-    metrics = evaluate(held_out["label"].tolist(), scorer.probabilities(held_out["text"].tolist()), scorer.labels)
-    metrics = {**metrics, "train_seconds": time.perf_counter() - started}
+    trained = time.perf_counter()
+    title = f"A model that learned from {name}"
+    measured, files = evaluate_candidate(
+        settings.training, pipeline, scorer, learned_from=learn, held_out=held_out, title=title
+    )
+    seconds = {"train_seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
+    metrics = {**measured, **seconds}
     candidate = registry.log_candidate(
         key=key,
         pipeline=pipeline,
@@ -80,6 +86,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
             "sentiment.test_rows": str(len(held_out)),
             "sentiment.code": version("sentiment"),
         },
+        files=files,
     )
     Ledger(storage).append(
         "trained",

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from sentiment.errors import DataError, NotEnoughDataError
 from sentiment.labels import LABELS, LabelScheme
-from sentiment.training.evaluate import evaluate
+from sentiment.training.evaluate import evaluate, measure
 
 BINARY = LABELS[LabelScheme.binary]
 STARS = LABELS[LabelScheme.five_star]
@@ -31,6 +31,9 @@ def test_the_figures_are_those_of_scikit_learn(names: tuple[str, ...]) -> None:
     assert found["macro_f1"] == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
     assert found["weighted_f1"] == pytest.approx(metrics.f1_score(labels, predicted, average="weighted"))
     assert found["log_loss"] == pytest.approx(metrics.log_loss(labels, probabilities, labels=list(names)))
+    per_label = metrics.precision_recall_fscore_support(labels, predicted, labels=list(names))
+    for kind, expected in zip(("precision", "recall", "f1"), per_label, strict=False):
+        assert [found[f"{kind}_{name}"] for name in names] == pytest.approx(expected.tolist())
     truth = np.array(labels)[:, None] == np.array(names)
     if len(names) == 2:
         assert found["brier"] == pytest.approx(metrics.brier_score_loss(truth[:, 1], probabilities[:, 1]))
@@ -39,6 +42,29 @@ def test_the_figures_are_those_of_scikit_learn(names: tuple[str, ...]) -> None:
         assert found["brier"] == pytest.approx(((truth - probabilities) ** 2).sum(axis=1).mean())
         auc = metrics.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
         assert found["auc"] == pytest.approx(auc)
+
+
+def test_rows_that_count_several_times_count_as_with_sample_weights() -> None:
+    labels, probabilities = _example(BINARY)
+    counts = np.random.default_rng(5).integers(0, 4, (3, len(labels))).astype(float)
+    probabilities = probabilities.round(1)  # with ties
+    found = measure(labels, probabilities, BINARY).of(counts)
+    predicted = [BINARY[column] for column in probabilities.argmax(axis=1)]
+    truth = np.array(labels) == "positive"
+    for sample, weights in enumerate(counts):
+        auc = metrics.roc_auc_score(truth, probabilities[:, 1], sample_weight=weights)
+        assert found["auc"][sample] == pytest.approx(auc)
+        macro = metrics.f1_score(labels, predicted, average="macro", sample_weight=weights)
+        assert found["macro_f1"][sample] == pytest.approx(macro)
+        brier = metrics.brier_score_loss(truth, probabilities[:, 1], sample_weight=weights)
+        assert found["brier"][sample] == pytest.approx(brier)
+
+
+def test_what_is_not_defined_is_absent() -> None:
+    found = evaluate(["1", "1", "2"], np.eye(5)[[0, 1, 1]], STARS)
+    assert {"precision_2", "recall_1", "f1_1"} <= set(found)
+    assert not {"precision_3", "recall_3", "f1_3", "precision_1_x"} & set(found)
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 2 / 3) / 2), "over the labels that occur or were predicted"
 
 
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
@@ -93,10 +119,12 @@ def test_no_figure_is_ever_nan(case: tuple[tuple[str, ...], list[tuple[str, list
     names, rows = case
     probabilities = np.array([row for _, row in rows])
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    found = evaluate([label for label, _ in rows], probabilities, names)
+    found = evaluate([label for label, _ in rows], probabilities, names, resamples=20)
     assert all(type(value) is float and math.isfinite(value) for value in found.values())
-    bounded = set(found) - {"log_loss", "brier"}
-    assert all(0 <= found[name] <= 1 + 1e-9 for name in bounded)
+    bounded = {name for name in found if not name.startswith(("log_loss", "brier"))}
+    assert all(-1e-9 <= found[name] <= 1 + 1e-9 for name in bounded)
+    for name in [name for name in found if f"{name}_low" in found]:
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
 
 
 def test_what_cannot_be_evaluated_is_refused() -> None:

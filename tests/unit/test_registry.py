@@ -8,7 +8,8 @@ import pytest
 
 from sentiment.errors import IntegrityError, ModelError, NoChampionError, PromotionConflictError, ServiceError
 from sentiment.labels import LabelScheme
-from sentiment.registry import Candidate, Registry
+from sentiment.model_records import Candidate
+from sentiment.registry import Registry
 from sentiment.reviews.sample import generate
 from sentiment.settings import Settings, load_settings
 from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
