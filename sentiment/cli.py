@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_experiment import experiment
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
@@ -155,6 +156,11 @@ def train(
         f"Candidate: run {candidate.run_id}, learned from {candidate.snapshot}",
         f"Next: sentiment promote {candidate.run_id}",
     )
+
+
+app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
+    experiment
+)
 
 
 @app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))
