@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_experiment import experiment
 from sentiment.cli_models import evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
@@ -172,6 +173,9 @@ app.command(
     )
 )(evaluate)
 app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', "sentiment explain --top 30"))(explain)
+app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
+    experiment
+)
 
 
 @app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))

@@ -45,6 +45,17 @@ class Registry:
         """Where MLflow keeps its records."""
         return self._settings.tracking_uri
 
+    @contextmanager
+    def client(self, what: str) -> Iterator[MlflowClient]:
+        """Give MLflow's client for runs that are not of candidates; its errors become ours, about `what`."""
+        with mlflow_errors(self.address, what):
+            yield self._client
+
+    def experiment_id(self, suffix: str = "") -> str:
+        """Return the id of the experiment ``<registry.experiment><suffix>``, made if there is none."""
+        with mlflow_errors(self.address, "find the experiment"):
+            return self._experiment_id(suffix)
+
     # -- runs ------------------------------------------------------------------------------------------
 
     def find_run(self, key: str) -> Candidate | None:
@@ -336,8 +347,8 @@ class Registry:
 
     # -- inside ----------------------------------------------------------------------------------------
 
-    def _experiment_id(self) -> str:
-        name = self._settings.registry.experiment
+    def _experiment_id(self, suffix: str = "") -> str:
+        name = self._settings.registry.experiment + suffix
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)

@@ -22,6 +22,7 @@ EXPECTED = {
     ),
     "sentiment_deploy": ("champion", {"package": [], "deploy": ["release"]}),
     "sentiment_release": ("by hand", {"look": [], "ask": [], "settle": ["settled"]}),
+    "sentiment_experiment": ("by hand", {"plan": [], "trials": [], "try_one": [], "compare": []}),
     "sentiment_rollback": ("by hand", {"rollback": ["release"]}),
     "sentiment_maintain": ("cron 0 0 * * *", {"maintain": []}),
 }
@@ -104,6 +105,7 @@ def test_forms_refuse_what_makes_no_sense(dags: dict[str, Any]) -> None:
         ("sentiment_drift", "end", "yesterday"),
         ("sentiment_ingest", "files", "one.csv"),
         ("sentiment_release", "batch", "shop.csv"),
+        ("sentiment_experiment", "study", "everything"),
     ):
         with pytest.raises(ParamValidationError):
             dags[dag_id].params.get_param(name).resolve(value)
