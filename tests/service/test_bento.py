@@ -25,7 +25,7 @@ from sentiment.settings import Settings, load_settings
 from sentiment.supervisor import Service
 
 PROJECT = Path(__file__).resolve().parents[2]
-FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "skops", "deltalake", "pyarrow")
+FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "skops", "deltalake", "pyarrow", "nltk")
 
 pytestmark = pytest.mark.slow
 
