@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import SettingsError
 from sentiment.labels import LABELS, LabelScheme, plain_label
 
@@ -143,6 +144,7 @@ class TrainingSettings(Section):
     min_documents: int = Field(2, ge=1, description="N-grams in fewer reviews are dropped.")
     max_features: int = Field(50_000, ge=100, description="N-grams kept, best first by chi-squared.")
     inverse_regularization: float = Field(0.1, gt=0, description="C of the logistic regression.")
+    cleaning: Cleaning = Field(Cleaning(), description="What is done to a text before its words are counted.")
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
     learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")
     seed: int = Field(0, description="Seed of everything random in training.")

@@ -9,8 +9,12 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import DataError, NotEnoughDataError
+from sentiment.features.chain import Chain, cleaner
 from sentiment.features.counts import Counts, chi_squared, count, merged
+from sentiment.features.normal import learning_forms
+from sentiment.features.steps import Step
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
@@ -44,17 +48,28 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     max_features : int, optional
         How many n-grams are kept: those with the highest chi-squared statistic against the labels if there
         are labels, else those in most texts. None keeps all.
+    cleaning : Cleaning, optional
+        What is done to the texts first; None does what ``Cleaning()`` says.
 
     Attributes
     ----------
+    forms_ : ndarray of uint8
+        What words become in cleaning (see `Forms`).
     keys_, word_text_, word_ends_ : ndarray
         The vocabulary in column order (see `Vocabulary`): plain arrays, which skops stores at once.
     """
 
-    def __init__(self, max_ngram: int = 3, min_documents: int = 2, max_features: int | None = None) -> None:
+    def __init__(
+        self,
+        max_ngram: int = 3,
+        min_documents: int = 2,
+        max_features: int | None = None,
+        cleaning: Cleaning | None = None,
+    ) -> None:
         self.max_ngram = max_ngram
         self.min_documents = min_documents
         self.max_features = max_features
+        self.cleaning = cleaning
 
     def fit(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> "NgramVectorizer":
         """Choose the n-grams.
@@ -74,9 +89,13 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         texts = _strings(texts)
         if y is not None and len(y) != len(texts):
             raise DataError(f"There are {len(texts)} texts but {len(y)} labels.", fix="Pass one label a text.")
-        self.keys_ = self._chosen(texts, y)
+        cleaning = self.cleaning or Cleaning()
+        forms = learning_forms(cleaning)
+        clean = cleaner(cleaning, forms)
+        self.keys_ = self._chosen(texts, y, clean)
         names = _Names(len(self.keys_))
-        matrix = self._matrix(texts, self.keys_, names=names)
+        matrix = self._matrix(texts, self.keys_, clean, names=names)
+        self.forms_ = forms.to_array(names.words)
         vocabulary = Vocabulary.of_words(self.keys_, names.words)
         self.word_text_, self.word_ends_ = vocabulary.text, vocabulary.ends
         return matrix
@@ -84,7 +103,7 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, texts: Iterable[str]) -> sparse.csr_matrix:
         """Return a CSR matrix of ones, shape (texts, n-grams), columns in the order of `keys_`."""
         check_is_fitted(self, "keys_")
-        return self._matrix(_strings(texts), self.keys_)
+        return self._matrix(_strings(texts), self.keys_, self.chain.clean)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the n-grams in column order, tokens joined by a space."""
@@ -96,10 +115,17 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "word_ends_")
         return Vocabulary(self.keys_, self.word_text_, self.word_ends_)
 
-    def _chosen(self, texts: Sequence[str], y: Sequence[Any] | None) -> NDArray[np.uint64]:
+    @property
+    def chain(self) -> Chain:
+        """The cleaning, with the words it has learned."""
+        check_is_fitted(self, "forms_")
+        return Chain(self.cleaning or Cleaning(), self.forms_)
+
+    def _chosen(self, texts: Sequence[str], y: Sequence[Any] | None, clean: Step) -> NDArray[np.uint64]:
         classes, labels = np.unique(np.asarray([0] * len(texts) if y is None else y), return_inverse=True)
         tables = [
-            count(ngram_keys(texts[batch], self.max_ngram), labels[batch], len(classes)) for batch in batches(texts)
+            count(ngram_keys(texts[batch], self.max_ngram, clean), labels[batch], len(classes))
+            for batch in batches(texts)
         ]
         kept = [shard.frequent(self.min_documents) for shard in merged(tables)]
         if not sum(len(table.keys) for table in kept):
@@ -114,12 +140,14 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         best = np.lexsort((table.keys, -value))[: self.max_features]
         return np.sort(table.keys[best])
 
-    def _matrix(self, texts: Sequence[str], keys: NDArray[np.uint64], names: _Names | None = None) -> sparse.csr_matrix:
+    def _matrix(
+        self, texts: Sequence[str], keys: NDArray[np.uint64], clean: Step, names: _Names | None = None
+    ) -> sparse.csr_matrix:
         """Build the matrix; `names`, if given, learns the n-grams of the columns."""
         vocabulary = Vocabulary(keys, np.empty(0, np.uint8), np.empty(0, np.int64))
         indices, sizes = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
         for batch in batches(texts):
-            ngrams = ngram_keys(texts[batch], self.max_ngram)
+            ngrams = ngram_keys(texts[batch], self.max_ngram, clean)
             columns = vocabulary.columns(ngrams.keys)
             if names is not None:
                 names.learn(ngrams, columns)

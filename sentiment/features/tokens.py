@@ -9,7 +9,7 @@ with that of the last one.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -76,12 +76,12 @@ class NgramKeys:
         return rows, distinct
 
 
-def ngram_keys(texts: Sequence[str], max_ngram: int) -> NgramKeys:
-    """Hash all word n-grams of 1 to `max_ngram` tokens of the texts, cleaned first.
+def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], str] = clean) -> NgramKeys:
+    """Hash all word n-grams of 1 to `max_ngram` tokens of the texts, each cleaned by `cleaner` first.
 
     The tokens are exactly those of ``clean.words``, for every text that a Python string can hold.
     """
-    cleaned = [clean(text) for text in texts]
+    cleaned = [cleaner(text) for text in texts]
     joined = _SEPARATOR.join(cleaned)
     codes, kinds = _characters(joined)
     starts, ends = _borders(kinds)

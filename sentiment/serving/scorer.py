@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import IntegrityError
+from sentiment.features.chain import Chain
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file format; a scorer reads no other."""
 
 BASELINE = "(baseline)"
@@ -66,6 +68,8 @@ class Scorer:
         Margins of a text in which no n-gram counts.
     max_ngram : int
         Longest n-gram.
+    chain : Chain
+        The cleaning with which the n-grams were learned.
     """
 
     labels: tuple[str, ...]
@@ -73,6 +77,7 @@ class Scorer:
     weights: NDArray[np.float64]
     intercepts: NDArray[np.float64]
     max_ngram: int
+    chain: Chain = Chain()  # noqa: RUF009, it is frozen
 
     @cached_property
     def digest(self) -> str:
@@ -101,7 +106,7 @@ class Scorer:
         """Return the log-odds before they become probabilities, shape (texts, 1 or labels)."""
         margins = np.empty((len(texts), len(self.intercepts)))
         for batch in batches(texts):
-            keys = ngram_keys(texts[batch], self.max_ngram)
+            keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
             rows, columns = self._known(keys)
             for index, weights in enumerate(self.weights):
                 sums = np.bincount(rows, weights[columns], minlength=keys.texts)
@@ -115,7 +120,7 @@ class Scorer:
         """
         shares = np.empty(len(texts))
         for batch in batches(texts):
-            tokens = ngram_keys(texts[batch], 1)
+            tokens = ngram_keys(texts[batch], 1, self.chain.clean)
             unknown = self.vocabulary.columns(tokens.keys[0]) == UNKNOWN
             counts = np.bincount(tokens.rows, minlength=tokens.texts)
             unknowns = np.bincount(tokens.rows, unknown, minlength=tokens.texts)
@@ -129,7 +134,7 @@ class Scorer:
         labels they sum to the mean of the margins, each counted by the position of its label from -1 (the
         worst) to 1 (the best).
         """
-        _, columns = self._known(ngram_keys([text], self.max_ngram))
+        _, columns = self._known(ngram_keys([text], self.max_ngram, self.chain.clean))
         values = (self._towards_positive @ self.weights[:, columns]).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
         found.append((BASELINE, float(self._towards_positive @ self.intercepts)))
@@ -144,7 +149,7 @@ class Scorer:
         """Return in how many of the texts each n-gram occurs, shape (columns,)."""
         counts = np.zeros(len(self.vocabulary), np.int64)
         for batch in batches(texts):
-            _, columns = self._known(ngram_keys(texts[batch], self.max_ngram))
+            _, columns = self._known(ngram_keys(texts[batch], self.max_ngram, self.chain.clean))
             counts += np.bincount(columns, minlength=len(counts))
         return counts
 
@@ -201,12 +206,18 @@ class Scorer:
         return ngrams.distinct(self.vocabulary.columns(ngrams.keys), len(self.vocabulary))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        header = {"format": FORMAT, "labels": self.labels, "max_ngram": self.max_ngram}
+        header = {
+            "format": FORMAT,
+            "labels": self.labels,
+            "max_ngram": self.max_ngram,
+            "cleaning": asdict(self.chain.cleaning),
+        }
         return {
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
             "keys": self.vocabulary.keys.astype("<u8", copy=False),
             "text": self.vocabulary.text.astype("u1", copy=False),
             "ends": self.vocabulary.ends.astype("<i8", copy=False),
+            "forms": self.chain.forms.astype("u1", copy=False),
             "weights": self.weights.astype("<f8", copy=False),
             "intercepts": self.intercepts.astype("<f8", copy=False),
         }
@@ -217,7 +228,14 @@ class Scorer:
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}, but this version reads format {FORMAT}")
         vocabulary = Vocabulary(arrays["keys"], arrays["text"], arrays["ends"])
-        scorer = cls(tuple(header["labels"]), vocabulary, arrays["weights"], arrays["intercepts"], header["max_ngram"])
+        scorer = cls(
+            labels=tuple(header["labels"]),
+            vocabulary=vocabulary,
+            weights=arrays["weights"],
+            intercepts=arrays["intercepts"],
+            max_ngram=header["max_ngram"],
+            chain=Chain.checked(Cleaning(**header["cleaning"]), arrays["forms"]),
+        )
         if problem := _problem(scorer):
             raise ValueError(problem)
         return scorer

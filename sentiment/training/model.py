@@ -20,6 +20,7 @@ from sentiment.serving.scorer import Scorer, probabilities_of
 from sentiment.settings import TrainingSettings
 
 TRUSTED_TYPES = [
+    "sentiment.cleaning.Cleaning",
     "sentiment.features.ngrams.NgramVectorizer",
     "sentiment.training.model.NaiveBayesLogisticRegression",
 ]
@@ -154,6 +155,7 @@ def build_pipeline(settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
         max_ngram=settings.max_ngram,
         min_documents=settings.min_documents,
         max_features=settings.max_features,
+        cleaning=settings.cleaning,
     )
     classifier = NaiveBayesLogisticRegression(
         labels=list(LABELS[scheme]), inverse_regularization=settings.inverse_regularization
@@ -194,6 +196,7 @@ def compile_scorer(pipeline: Pipeline) -> Scorer:
         weights=classifier.weights_,
         intercepts=classifier.intercepts_,
         max_ngram=vectorizer.max_ngram,
+        chain=vectorizer.chain,
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 
 from sentiment.errors import NotEnoughDataError
@@ -71,7 +72,11 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
         pipeline=pipeline,
         scorer=scorer,
         trusted_types=TRUSTED_TYPES,
-        params={**settings.training.model_dump(), "scheme": scheme.value},
+        params={
+            **settings.training.model_dump(exclude={"cleaning"}),
+            **{f"cleaning.{step}": choice for step, choice in asdict(settings.training.cleaning).items()},
+            "scheme": scheme.value,
+        },
         metrics=metrics,
         dataset=TrainingData(
             snapshot=name,

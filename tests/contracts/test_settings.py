@@ -1,9 +1,12 @@
 """Settings come from one place, say what is wrong with them, and are all documented."""
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import SettingsError
 from sentiment.settings import Section, Settings, load_settings
 
@@ -15,8 +18,16 @@ def names() -> list[str]:
         f"{section}.{name}"
         for section, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
-        for name in field.annotation.model_fields
+        for name in _within(field.annotation)
     ]
+
+
+def _within(section: type[Section]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        if is_dataclass(field.annotation):
+            yield from (f"{name}.{inner.name}" for inner in fields(field.annotation))
+        else:
+            yield name
 
 
 @pytest.mark.parametrize("name", names())
@@ -42,6 +53,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("[gate]\nmargn = 0.02\n", "gate.margn"),
         ("[gate]\nmargin = 2\n", "gate.margin"),
         ("[gat]\nmargin = 0.02\n", "gat"),
+        ("[training.cleaning]\nlemmas = true\n", "training.cleaning.lemmas"),
+        ("[training.cleaning]\nnormal_form = 'lemmas'\n", "training.cleaning.normal_form"),
         ("[gate\n", "sentiment.toml"),
     ],
 )
@@ -50,6 +63,13 @@ def test_a_bad_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     Path("sentiment.toml").write_text(text)
     with pytest.raises(SettingsError, match=said):
         load_settings()
+
+
+def test_cleaning_is_set_by_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sentiment.toml").write_text("[training.cleaning]\nstop_words = 'drop'\nurls = 'mark'\n")
+    monkeypatch.setenv("SENTIMENT_TRAINING__CLEANING__URLS", "drop")
+    assert load_settings().training.cleaning == Cleaning(stop_words="drop", urls="drop")
 
 
 def test_settings_cannot_be_changed(settings: Settings) -> None:

@@ -14,22 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
-from bentos import BuiltBentos
+from bentos import BuiltBentos, Shelf
 
+from sentiment.cleaning import Cleaning
 from sentiment.deployment.backend import environment
 from sentiment.deployment.ports import free_port
 from sentiment.errors import IntegrityError
+from sentiment.labels import LabelScheme
 from sentiment.packaging import package
 from sentiment.reviews.feedback import Feedback
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.table import Quarantine, parse_snapshot, read_snapshot
-from sentiment.settings import Settings, load_settings
+from sentiment.settings import Settings, TrainingSettings, load_settings
 from sentiment.storage import Storage
 from sentiment.supervisor import Service
+from sentiment.training.model import compile_scorer, fit
 
 PROJECT = Path(__file__).resolve().parents[2]
-FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "skops", "deltalake", "pyarrow")
+FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "skops", "deltalake", "pyarrow", "nltk")
 
 pytestmark = pytest.mark.slow
 
@@ -329,6 +333,29 @@ def test_the_bento_stands_alone(bentos: BuiltBentos) -> None:
     assert "sentiment.serving.scorer" in ours
     assert [path for path in ours.values() if not path.startswith(str(source))] == []
     assert [name for name in FORBIDDEN if name in modules] == []
+
+
+def test_a_model_that_learned_stems_answers_without_nltk(tmp_path: Path, settings: Settings) -> None:
+    texts = [f"{opinion} {thing}" for opinion in ("I loved the", "I hated the") for thing in ("plots", "actors") * 20]
+    cleaning = Cleaning(normal_form="stem", stop_words="drop", negation="mark")
+    training = TrainingSettings(min_rows=20, cleaning=cleaning)
+    pipeline = fit(texts, ["positive"] * 40 + ["negative"] * 40, settings=training, scheme=LabelScheme.binary)
+    shelf = Shelf(tmp_path / "shelf")
+    shelf.add("1", pipeline, compile_scorer(pipeline))
+    source = Path(package(settings, shelf, "1").path) / "src"
+    code = (
+        "import json, sys\n"
+        "sys.modules['nltk'] = None\n"
+        "sys.path.insert(0, '.')\n"
+        "import pathlib\n"
+        "from sentiment.serving.manifest import ServedModel\n"
+        "scorer = ServedModel.load(pathlib.Path('model')).scorer\n"
+        "print(json.dumps(scorer.probabilities(json.loads(sys.argv[1])).tolist()))\n"
+    )
+    asked = ["Loving the actor's plot", "not hated, hating!", ""]
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(asked)], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), pipeline.predict_proba(asked), rtol=0, atol=1e-9)
 
 
 def test_a_bento_whose_scorer_was_tampered_with_refuses_to_start(
