@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.features.cells import cells
 from sentiment.features.clean import clean, words
 
 BATCH_CHARACTERS = 1 << 18
@@ -59,9 +60,10 @@ class NgramKeys:
 
     def word(self, length: int, token: int) -> str:
         """Return the n-gram of `length` tokens that starts with a token, joined by single spaces."""
-        return " ".join(words(self.cleaned[self.starts[token] : self.ends[token + length - 1]]))
+        between = self.cleaned[self.starts[token] : self.ends[token + length - 1]]
+        return between if length == 1 else " ".join(words(between))
 
-    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return text and column of the n-grams whose column is not negative, once a text, in order.
 
         Parameters
@@ -69,11 +71,9 @@ class NgramKeys:
         columns : ndarray of int32, shape of `keys`
             Column of each n-gram in a matrix of `width` columns.
         """
-        places = (self.rows * width + columns)[columns >= 0]
-        places.sort()
-        places = places[np.diff(places, prepend=-1) != 0]
-        rows, distinct = np.divmod(places, width)
-        return rows, distinct
+        found = cells(self.rows, columns, height=self.texts, width=width)
+        rows = np.repeat(np.arange(self.texts), np.diff(found.ends, prepend=0))
+        return rows, found.columns
 
 
 def ngram_keys(texts: Sequence[str], max_ngram: int) -> NgramKeys:
@@ -89,6 +89,11 @@ def ngram_keys(texts: Sequence[str], max_ngram: int) -> NgramKeys:
     limits = np.cumsum([len(text) + len(_SEPARATOR) for text in cleaned], dtype=np.int64)
     rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, limits), prepend=0))
     return NgramKeys(_combine(tokens, rows, max_ngram), rows, len(texts), joined, starts, ends)
+
+
+def longer_keys(prefixes: NDArray[np.uint64], lasts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the keys of n-grams from those of their first n-1 tokens and of their last one."""
+    return _mix(prefixes * _STEP + lasts)
 
 
 def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[slice]:
@@ -169,6 +174,6 @@ def _combine(tokens: NDArray[np.uint64], rows: NDArray[np.int64], max_ngram: int
     keys = np.full((max_ngram, len(tokens)), NO_NGRAM, np.uint64)
     keys[0] = tokens
     for extra in range(1, min(max_ngram, len(tokens))):
-        longer = _mix(keys[extra - 1, :-extra] * _STEP + tokens[extra:])
+        longer = longer_keys(keys[extra - 1, :-extra], tokens[extra:])
         keys[extra, :-extra] = np.where(rows[:-extra] == rows[extra:], longer, np.uint64(NO_NGRAM))
     return keys
