@@ -12,7 +12,7 @@ from sentiment.features.dictionary import Dictionary
 from sentiment.features.spool import Spool
 from sentiment.features.tokens import BATCH_CHARACTERS, ngram_keys
 
-CHUNK_TOKENS: Final = 1 << 23
+CHUNK_TOKENS: Final = 1 << 21
 """Tokens that are counted at a time: bounds memory."""
 
 PIECE_TOKENS: Final = 1 << 15

@@ -61,6 +61,26 @@ class _Table:
     cuts: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Packing:
+    """How a pair and its place fit into 64 bits: first number within its bin, last number, place.
+
+    Attributes
+    ----------
+    bins : ndarray of unsigned integers
+        Bin of each first number; they ascend.
+    origins : ndarray
+        The first number with which each bin begins.
+    last_bits, place_bits : int
+        How many bits the last number and the place take.
+    """
+
+    bins: NDArray[np.unsignedinteger]
+    origins: NDArray[np.intp]
+    last_bits: int
+    place_bits: int
+
+
 class Counter:
     """Counts the n-grams of a corpus.
 
@@ -88,13 +108,16 @@ class Counter:
         counts = np.zeros((self._classes, known), np.int32)
         for chunk in self._chunks:
             tokens, rows = self._spool.get(chunk.tokens), self._spool.get(chunk.rows)
-            labels = self._labels[chunk.texts]
+            labels, once, of_once = self._labels[chunk.texts], [], []
             for piece, texts in chunk.pieces(rows):
                 height = texts.stop - texts.start
                 found = cells(rows[piece] - texts.start, tokens[None, piece], height=height, width=known)
-                of_class = np.repeat(labels[texts], np.diff(found.ends, prepend=0))
-                for number in range(self._classes):
-                    counts[number] += np.bincount(found.columns[of_class == number], minlength=known).astype(np.int32)
+                once.append(found.columns)
+                of_once.append(np.repeat(labels[texts], np.diff(found.ends, prepend=0)))
+            distinct, of_class = np.concatenate(once), np.concatenate(of_once)
+            for number in range(self._classes):
+                mine = distinct if self._classes == 1 else distinct[of_class == number]
+                counts[number] += np.bincount(mine, minlength=known).astype(np.int32)
         frequent = np.flatnonzero(counts.sum(axis=0) >= self._least).astype(np.int32)
         renumbered = np.full(known, UNKNOWN, np.int32)
         renumbered[frequent] = np.arange(len(frequent), dtype=np.int32)
@@ -102,35 +125,35 @@ class Counter:
         return Level(frequent, np.zeros_like(frequent), counts[:, frequent], numbers)
 
     def _longer(self, first: Level, below: Level, length: int) -> Level:
-        bits = _bits(len(first))
-        bins = self._bins(below, 64 - bits - _bits(max(chunk.length for chunk in self._chunks)))
-        tables = [self._table(number, first, below, length, bins) for number in range(len(self._chunks))]
+        packing = self._packing(first, below)
+        tables = [self._table(number, first, below, length, packing) for number in range(len(self._chunks))]
         pairs, counts = (np.concatenate(parts, axis=-1) for parts in zip(*self._frequent(tables), strict=True))
         numbers = [self._numbers(chunk, table, pairs) for chunk, table in zip(self._chunks, tables, strict=True)]
-        prefixes, lasts = pairs >> np.uint64(bits), pairs & np.uint64((1 << bits) - 1)
-        return Level(prefixes.astype(np.int32), lasts.astype(np.int32), counts, numbers)
+        lasts, prefixes = _parted(pairs, packing.last_bits)
+        return Level(prefixes.astype(np.int32), lasts, counts, numbers)
 
-    def _bins(self, below: Level, bits: int) -> NDArray[np.unsignedinteger]:
-        """Return the bin of each first number: no bin has more than 2**bits of them, nor many occurrences."""
+    def _packing(self, first: Level, below: Level) -> _Packing:
+        """Deal out the first numbers, so that no bin has more of them than fit, nor many occurrences."""
         longest = max(chunk.length for chunk in self._chunks)
+        last_bits, place_bits = _bits(len(first)), _bits(longest)
         share = max(longest / _BIN, sum(chunk.length for chunk in self._chunks) / _SHARD)
         weights = below.counts.sum(axis=0, dtype=np.float64)
-        bins = np.floor(np.cumsum(weights * (share / max(1.0, weights.sum())) + 0.5**bits))
-        smallest: NDArray[np.unsignedinteger] = bins.astype(np.min_scalar_type(int(bins[-1])) if len(bins) else "u1")
-        return smallest
+        numbers = weights * (share / weights.sum()) + 0.5 ** (64 - last_bits - place_bits)
+        bins = np.floor(np.cumsum(numbers)).astype(np.intp)
+        _, origins = np.unique(bins, return_index=True)
+        _, bins = np.unique(bins, return_inverse=True)  # without gaps
+        return _Packing(bins.astype(np.min_scalar_type(len(origins))), origins, last_bits, place_bits)
 
-    def _table(self, number: int, first: Level, below: Level, length: int, bins: NDArray[np.unsignedinteger]) -> _Table:
+    def _table(self, number: int, first: Level, below: Level, length: int, packing: _Packing) -> _Table:
         chunk, get, put = self._chunks[number], self._spool.get, self._spool.put
         rows, labels = get(chunk.rows), self._labels[chunk.texts]
-        bits, low = _bits(len(first)), _bits(chunk.length)
-        dealt = _dealt(get(first.numbers[number]), get(below.numbers[number]), rows, length, bits, low, bins)
+        dealt = _dealt(get(first.numbers[number]), get(below.numbers[number]), rows, length, packing)
         groups = []
-        for origin, packed in zip(_origins(bins), dealt, strict=True):
+        for origin, packed in zip(packing.origins.tolist(), dealt, strict=True):
             packed.sort()
-            places = (packed & np.uint64((1 << low) - 1)).astype(np.int32)
-            packed >>= np.uint64(low)
-            packed += np.uint64(origin << bits)
-            groups.append(self._grouped(packed, places, rows, labels))
+            places, pairs = _parted(packed, packing.place_bits)
+            pairs += np.uint64(origin << packing.last_bits)
+            groups.append(self._grouped(pairs, places, rows, labels))
         pairs, counts, sizes, places = (np.concatenate(parts, axis=-1) for parts in zip(*groups, strict=True))
         cuts = np.cumsum([0, *(len(group[0]) for group in groups)])
         return _Table(put(pairs), put(counts), put(sizes), put(places), cuts)
@@ -188,17 +211,10 @@ class Counter:
 
 
 def _dealt(
-    lasts: NDArray[np.int32],
-    prefixes: NDArray[np.int32],
-    rows: NDArray[np.int32],
-    length: int,
-    bits: int,
-    low: int,
-    bins: NDArray[np.unsignedinteger],
+    lasts: NDArray[np.int32], prefixes: NDArray[np.int32], rows: NDArray[np.int32], length: int, packing: _Packing
 ) -> Iterator[NDArray[np.uint64]]:
     """Return, for each bin, its pairs with their places: first number in the bin, last number, place."""
-    origins = _origins(bins)
-    hands: list[list[NDArray[np.uint64]]] = [[] for _ in origins]
+    hands: list[list[NDArray[np.uint64]]] = [[] for _ in packing.origins]
     for begin in range(0, len(prefixes), PIECE_TOKENS):
         here, there = slice(begin, begin + PIECE_TOKENS), slice(begin + 1, begin + PIECE_TOKENS + 1)
         beyond = prefixes[there]
@@ -207,11 +223,12 @@ def _dealt(
             possible &= rows[here][: len(beyond)] == rows[there]
         places = np.flatnonzero(possible) + begin
         prefix = prefixes[places]
-        bin_ = bins[prefix]
+        bin_ = packing.bins[prefix]
         order = np.argsort(bin_, kind="stable")
-        places, prefix = places[order], prefix[order] - origins[bin_[order]]
-        packed = prefix.astype(np.uint64) << np.uint64(bits) | lasts[places + (length - 1)].astype(np.uint64)
-        packed = packed << np.uint64(low) | places.astype(np.uint64)
+        places, prefix = places[order], prefix[order] - packing.origins[bin_[order]]
+        last = lasts[places + (length - 1)]
+        packed = prefix.astype(np.uint64) << np.uint64(packing.last_bits) | last.astype(np.uint64)
+        packed = packed << np.uint64(packing.place_bits) | places.astype(np.uint64)
         ends = np.cumsum(np.bincount(bin_, minlength=len(hands)))
         for hand, part in zip(hands, np.split(packed, ends[:-1]), strict=True):
             hand.append(part)
@@ -220,10 +237,9 @@ def _dealt(
         hand.clear()
 
 
-def _origins(bins: NDArray[np.unsignedinteger]) -> NDArray[np.int32]:
-    """Return the first number in each bin."""
-    count = int(bins[-1]) + 1 if len(bins) else 1
-    return np.searchsorted(bins, np.arange(count)).astype(np.int32)
+def _parted(packed: NDArray[np.uint64], bits: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+    """Return the last bits of packed numbers, and the rest."""
+    return (packed & np.uint64((1 << bits) - 1)).astype(np.int32), packed >> np.uint64(bits)
 
 
 def chi_squared(counts: NDArray[np.int32], class_sizes: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -65,7 +65,8 @@ class HashedNgramVectorizer(TextTransformer):
 
     def partial_fit(self, texts: Iterable[str], y: object = None) -> Self:
         """Check the parameters; there is nothing to learn."""
-        return self.fit(texts, y)
+        self._validate_params()
+        return self
 
     def transform(self, texts: Iterable[str]) -> sparse.csr_matrix:
         """Return a CSR matrix, shape (texts, n_features)."""

@@ -1,6 +1,6 @@
 """Texts that are learnt from: taken in a batch at a time, then counted, chosen from and made into cells."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -29,14 +29,15 @@ class Learner:
             Something among the texts is not a string, there are not as many labels as texts, or some calls
             gave labels and others did not.
         """
+        labels = None if labels is None else np.ravel(np.asarray(labels)).tolist()
         before = self._corpus.texts
-        for batch in in_batches(texts):
-            self._corpus.add(batch)
-        new = self._corpus.texts - before
-        if labels is not None and len(labels) != new:
-            raise DataError(f"There are {new} texts but {len(labels)} labels.", fix="Pass one label a text.")
         if before and (labels is None) != (self._labels is None):
             raise DataError("Some batches have labels and others have none.", fix="Pass labels always, or never.")
+        if isinstance(texts, Sized):
+            _agree(len(texts), labels)
+        for batch in in_batches(texts):
+            self._corpus.add(batch)
+        _agree(self._corpus.texts - before, labels)
         if labels is not None:
             self._labels = [*(self._labels or ()), *labels]
 
@@ -74,3 +75,8 @@ class Learner:
             columns = np.stack([column[each[piece]] for column, each in zip(selection.columns, numbers, strict=True)])
             height = texts.stop - texts.start
             yield cells(rows[piece] - texts.start, columns, height=height, width=len(selection.vocabulary))
+
+
+def _agree(texts: int, labels: Sequence[Any] | None) -> None:
+    if labels is not None and len(labels) != texts:
+        raise DataError(f"There are {texts} texts but {len(labels)} labels.", fix="Pass one label a text.")

@@ -1,6 +1,7 @@
 """The scikit-learn vectorizers on the kernel: texts to a sparse matrix of the n-grams they contain."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -104,9 +105,10 @@ class NgramVectorizer(TextTransformer):
                     fix="Begin with sklearn.base.clone(vectorizer).partial_fit(...), with all texts.",
                 )
             self._learner = Learner()
+        checked = list(chain.from_iterable(in_batches(texts)))  # a bad batch is refused whole: it can be sent again
+        self._learner.add(checked, y)
         for name in _LEARNT:
             self.__dict__.pop(name, None)
-        self._learner.add(texts, y)
         return self
 
     def transform(self, texts: Iterable[str]) -> sparse.csr_matrix:
@@ -133,6 +135,8 @@ class NgramVectorizer(TextTransformer):
         if name in _LEARNT and "_learner" in self.__dict__:
             self._learn(self._learner)
             return self.__dict__[name]
+        if name == "vocabulary":  # asked again, because the property ended in scikit-learn's NotFittedError
+            check_is_fitted(self, "word_ends_")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MEMORY = 1 << 28
+MEMORY = 1 << 27
 """Bytes that stay in memory."""
 
 

@@ -5,13 +5,15 @@ are comparisons of neighbours. The hash of a token is the polynomial ``sum(c[j] 
 off a prefix sum as a difference of two entries and moved to the origin by the inverse of ``B**start``: one
 multiplication a character, whatever the tokens (Karp and Rabin, 1987). A finaliser (splitmix64; Steele, Lea
 and Flood, 2014) spreads it over all bits, and the key of an n-gram mixes the key of its first n-1 tokens
-with that of the last one.
+with that of the last one. Modulo a power of two, some pairs of very long words have the same polynomial (those
+of Thue and Morse, from about a thousand letters), so the few tokens that are long get a cryptographic hash.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ NO_NGRAM = 0
 _BASE = 0x9E3779B97F4A7C15 | 1
 _MASK = (1 << 64) - 1
 _STEP = np.uint64(0xD1342543DE82EF95)
+_LONG = 256  # letters; no two words of fewer can be made to collide by that construction
 _SEPARATOR = "\n"  # not part of any token, so no token reaches from one text into the next
 _OTHER, _WORD, _MARK = 0, 1, 2
 
@@ -85,7 +88,10 @@ def ngram_keys(texts: Sequence[str], max_ngram: int) -> NgramKeys:
     joined = _SEPARATOR.join(cleaned)
     codes, kinds = _characters(joined)
     starts, ends = _borders(kinds)
-    tokens = _mix(_token_hashes(codes, starts, ends))
+    hashes = _token_hashes(codes, starts, ends)
+    for token in np.flatnonzero(ends - starts > _LONG).tolist():
+        hashes[token] = _long_hash(joined[starts[token] : ends[token]])
+    tokens = _mix(hashes)
     limits = np.cumsum([len(text) + len(_SEPARATOR) for text in cleaned], dtype=np.int64)
     rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, limits), prepend=0))
     return NgramKeys(_combine(tokens, rows, max_ngram), rows, len(texts), joined, starts, ends)
@@ -146,6 +152,10 @@ def _token_hashes(
     prefix = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(codes * powers[: len(codes)], out=prefix[1:])
     return (prefix[ends] - prefix[starts]) * inverses[starts]
+
+
+def _long_hash(word: str) -> np.uint64:
+    return np.uint64(int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little"))
 
 
 @lru_cache(maxsize=16)

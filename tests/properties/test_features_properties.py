@@ -53,6 +53,39 @@ def test_tags_separate_words_and_comparisons_are_no_tags(text: str, tokens: list
     assert words(clean(text)) == tokens
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cafe\u0301 na\u00efve \u0130stanbul \u01c5 \ufb01n",  # a mark, letters whose case changes their length
+        "STRASSE Stra\u00dfe \u03a3\u0391\u03a3 \u03c3\u03b1\u03c2",  # lower case, which is not case folding
+        "\u0928\u092e\u0938\u094d\u0924\u0947 \u0e44\u0e17\u0e22 \u6620\u753b\u3002 \u0645\u0631\u062d\u0628\u0627",
+        "half \ud83d\ude00 a pair \ud800 and \U0001d54e\U0001d560 \U0001f600!",
+        "soft\u00adhyphen zero\u200bwidth no\u00a0break \u2460 \u00b2 x\x00y",
+        "a" * 300_000,
+        "\u00e9" * 1_000 + " " + "\u6620" * 300_000,
+        "very, long! " * 100_000,
+    ],
+    ids=["marks", "case", "scripts", "surrogates", "invisible", "one word", "two words", "many words"],
+)
+def test_odd_and_long_texts_have_the_tokens_of_re(text: str) -> None:
+    tokens = words(clean(text))
+    ngrams = ngram_keys(["x", text, "x"], 1)
+    found = [ngrams.word(1, token) for token in range(1, len(ngrams.rows) - 1)]
+    assert found == tokens
+    assert ngrams.rows.tolist() == [0, *[1] * len(tokens), 2]
+    key_of = dict(zip(found, ngrams.keys[0, 1:-1].tolist(), strict=True))
+    assert [key_of[token] for token in found] == ngrams.keys[0, 1:-1].tolist()
+    assert len(set(key_of.values())) == len(key_of)
+
+
+def test_words_made_to_collide_do_not() -> None:
+    """The polynomial of a Thue-Morse word modulo 2**64 is that of its mirror, whatever the base."""
+    morse = "".join("ab"[number.bit_count() % 2] for number in range(1 << 12))
+    mirror = morse.translate(str.maketrans("ab", "ba"))
+    one, other = ngram_keys([f"{morse} {mirror}"], 1).keys[0].tolist()
+    assert one != other
+
+
 @given(CORPUS, st.integers(1, 4))
 @example(["a", "", "!a?", "a_b\ud800c"], 3)
 @UNHURRIED
@@ -199,6 +232,12 @@ def test_the_matrix_is_that_of_count_vectorizer_on_real_reviews(real_data: Path,
     _same_matrix(reviews.iloc[::50].tolist(), longest=3, least=2, binary=binary)
 
 
+def test_the_matrix_is_that_of_count_vectorizer_with_more_words_than_16_bits_count() -> None:
+    random = np.random.default_rng(0)
+    text = " ".join(f"w{word}" for word in random.permutation(70_000))
+    _same_matrix([text, text, "w1 w2", text[-1000:]], longest=3, least=2)
+
+
 @given(
     st.lists(st.tuples(ANY_TEXT, st.integers(0, 2)), min_size=1, max_size=12),
     st.lists(st.integers(0, 12), max_size=4),
@@ -254,6 +293,15 @@ def test_labels_come_with_all_batches_or_with_none() -> None:
         NgramVectorizer().partial_fit(["a"], [1]).partial_fit(["b"])
 
 
+def test_a_refused_batch_leaves_nothing_behind() -> None:
+    vectorizer = NgramVectorizer(max_ngram=1).partial_fit(["good"], [1])
+    for texts, labels in ((["good"] * 2, [1]), (["good", None], [0, 1]), (["good"], None)):
+        with pytest.raises(DataError):
+            vectorizer.partial_fit(iter(texts), labels)
+    with pytest.raises(NotEnoughDataError, match="in 2 of the 1 texts"):
+        vectorizer.transform(["good"])
+
+
 @given(CORPUS, st.integers(1, 3), st.sampled_from([1, 7, 1 << 20, (1 << 31) - 1]), st.booleans())
 @UNHURRIED
 def test_hashed_columns_follow_their_plain_definition(
@@ -272,6 +320,7 @@ def _plain_key(tokens: list[str]) -> int:
     """Key of an n-gram, one character and one step after another, in Python's own numbers."""
     key = 0
     for place, token in enumerate(tokens):
+        assert len(token) <= 256
         base = 0x9E3779B97F4A7C15
         last = _splitmix(sum(ord(character) * pow(base, power, 2**64) for power, character in enumerate(token)))
         key = last if place == 0 else _splitmix(key * 0xD1342543DE82EF95 + last)
