@@ -1,7 +1,8 @@
 """Which of the frequent n-grams become columns, and their keys and words, put together from their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from sentiment.features.counts import Level, chi_squared
 from sentiment.features.dictionary import Dictionary
 from sentiment.features.tokens import longer_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
+
+_BLOCK: Final = 1 << 20  # n-grams that are judged at a time: bounds memory
 
 
 @dataclass(frozen=True)
@@ -36,32 +39,68 @@ def select(
 
     Among equals the least key wins, so that the choice does not depend on the order of the texts.
     """
-    keys = np.concatenate(_keys(levels, dictionary))
+    chosen = _best(levels, most, class_sizes) if most is not None else [np.arange(len(level)) for level in levels]
+    tokens = np.concatenate([_tokens(levels, number, rows) for number, rows in enumerate(chosen)])
+    keys = _keys(tokens, dictionary)
     order = np.argsort(keys)
-    if most is not None and len(keys) > most:
-        counts = np.concatenate([level.counts for level in levels], axis=1)
-        value = chi_squared(counts, class_sizes) if len(class_sizes) > 1 else counts[0]
+    if most is not None and len(keys) > most:  # some are as good as the last one
+        value = np.concatenate([_value(level, class_sizes, rows) for level, rows in zip(levels, chosen, strict=True)])
         order = order[np.sort(np.argsort(-value[order], kind="stable")[:most])]
     columns = np.full(len(keys), UNKNOWN, np.int32)
     columns[order] = np.arange(len(order), dtype=np.int32)
-    text, ends = _words(levels, dictionary, order)
-    parts = np.split(columns, np.cumsum([len(level) for level in levels])[:-1])
-    return Selection(Vocabulary(keys[order], text, ends), [np.append(part, np.int32(UNKNOWN)) for part in parts])
+    text, ends = _words(tokens[order], dictionary)
+    parts = np.split(columns, np.cumsum([len(rows) for rows in chosen])[:-1])
+    spread = [_spread(part, rows, level) for part, rows, level in zip(parts, chosen, levels, strict=True)]
+    return Selection(Vocabulary(keys[order], text, ends), spread)
 
 
-def _keys(levels: Sequence[Level], dictionary: Dictionary) -> list[NDArray[np.uint64]]:
-    """Key of each n-gram of each level."""
-    keys = [dictionary.keys[levels[0].prefixes]]
-    for level in levels[1:]:
-        keys.append(longer_keys(keys[-1][level.prefixes], keys[0][level.lasts]))
+def _best(levels: Sequence[Level], most: int, class_sizes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Return, of each level, the n-grams that are among the best, with all that are as good as the last."""
+    values = [
+        np.concatenate([np.empty(0), *(_value(level, class_sizes, rows) for rows in _blocks(len(level)))])
+        for level in levels
+    ]
+    total = sum(map(len, values))
+    least = np.partition(np.concatenate(values), total - most)[total - most] if most < total else -np.inf
+    return [np.flatnonzero(value >= least) for value in values]
+
+
+def _blocks(rows: int) -> Iterator[NDArray[np.intp]]:
+    return (np.arange(begin, min(begin + _BLOCK, rows)) for begin in range(0, rows, _BLOCK))
+
+
+def _value(level: Level, class_sizes: NDArray[np.intp], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    counts = level.counts[:, rows]
+    return chi_squared(counts, class_sizes) if len(class_sizes) > 1 else counts[0].astype(np.float64)
+
+
+def _tokens(levels: Sequence[Level], number: int, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Return the numbers in the dictionary of the tokens of some n-grams, padded with `UNKNOWN`."""
+    tokens = np.full((len(rows), len(levels)), UNKNOWN, np.int32)
+    for length in range(number, 0, -1):
+        tokens[:, length] = levels[0].prefixes[levels[length].lasts[rows]]
+        rows = levels[length].prefixes[rows].astype(np.intp)
+    tokens[:, 0] = levels[0].prefixes[rows]
+    return tokens
+
+
+def _keys(tokens: NDArray[np.int32], dictionary: Dictionary) -> NDArray[np.uint64]:
+    """Return the keys that the kernel gives to the n-grams of these tokens."""
+    keys = dictionary.keys[tokens[:, 0]]
+    for last in tokens.T[1:]:
+        longer = np.flatnonzero(last != UNKNOWN)
+        keys[longer] = longer_keys(keys[longer], dictionary.keys[last[longer]])
     return keys
 
 
-def _words(
-    levels: Sequence[Level], dictionary: Dictionary, chosen: NDArray[np.intp]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Words of the chosen n-grams end to end in UTF-8, and where each ends."""
-    tokens = _tokens(levels)[chosen]
+def _spread(columns: NDArray[np.int32], rows: NDArray[np.intp], level: Level) -> NDArray[np.int32]:
+    spread = np.full(len(level) + 1, UNKNOWN, np.int32)
+    spread[rows] = columns
+    return spread
+
+
+def _words(tokens: NDArray[np.int32], dictionary: Dictionary) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the words of n-grams end to end in UTF-8, and where each ends."""
     encoded = [word.encode() + b" " for word in dictionary.words]
     sizes = np.array([len(word) for word in encoded], np.int64)
     begins = np.cumsum(sizes) - sizes
@@ -73,16 +112,3 @@ def _words(
     ends = np.cumsum(lengths)
     source = np.repeat(begins[pieces] - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
     return np.frombuffer(b"".join(encoded), np.uint8)[source], ends[lasts]
-
-
-def _tokens(levels: Sequence[Level]) -> NDArray[np.int32]:
-    """Return the numbers in the dictionary of the tokens of each n-gram, padded with `UNKNOWN`."""
-    first, stacked = levels[0].prefixes, [levels[0].prefixes[:, None]]
-    for level in levels[1:]:
-        stacked.append(np.column_stack([stacked[-1][level.prefixes], first[level.lasts]]))
-    tokens = np.full((sum(map(len, levels)), len(levels)), UNKNOWN, np.int32)
-    begin = 0
-    for length, rows in enumerate(stacked, start=1):
-        tokens[begin : begin + len(rows), :length] = rows
-        begin += len(rows)
-    return tokens
