@@ -1,5 +1,7 @@
-"""Text to features: cleaning, hashed word n-grams, and the scikit-learn vectorizer on top of them.
+"""Text to features: cleaning, word n-grams by hash or by number, and the scikit-learn vectorizers on top of them.
 
-`clean`, `tokens` and `vocabulary` need numpy only, so that a server can score with exactly the features that
-training used; `ngrams` is the part that knows scikit-learn.
+`clean`, `tokens`, `cells` and `vocabulary` need numpy only, so that a server can score with exactly the
+features that training used; `estimator`, `ngrams` and `hashed` know scikit-learn. A vocabulary is learnt by
+`corpus` (texts to numbered tokens), `counts` (n-grams that are frequent) and `selection` (those that become
+columns), put together in `learning`.
 """

@@ -1,43 +1,33 @@
-"""The scikit-learn vectorizer on the kernel: texts to a sparse matrix of which n-grams they contain."""
+"""The scikit-learn vectorizers on the kernel: texts to a sparse matrix of the n-grams they contain."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import chain
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sentiment.cleaning import Cleaning
-from sentiment.errors import DataError, NotEnoughDataError
-from sentiment.features.chain import Chain, cleaner
-from sentiment.features.counts import Counts, chi_squared, count, merged
-from sentiment.features.normal import learning_forms
-from sentiment.features.steps import Step
-from sentiment.features.tokens import NgramKeys, batches, ngram_keys
-from sentiment.features.vocabulary import UNKNOWN, Vocabulary
+from sentiment.errors import ModelError
+from sentiment.features.cells import cells
+from sentiment.features.chain import Chain
+from sentiment.features.corpus import in_batches
+from sentiment.features.estimator import TextTransformer, matrix
+from sentiment.features.learning import Learner
+from sentiment.features.selection import Selection
+from sentiment.features.tokens import ngram_keys
+from sentiment.features.vocabulary import Vocabulary
+
+_LEARNT = ("keys_", "word_text_", "word_ends_", "forms_")
+_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 
-class _Names:
-    """The n-gram of each column, learnt where it is first seen."""
-
-    def __init__(self, columns: int) -> None:
-        self.words = [""] * columns
-        self._missing = np.ones(columns + 1, np.bool_)
-        self._missing[UNKNOWN] = False  # the last place, which is no column
-
-    def learn(self, ngrams: NgramKeys, columns: NDArray[np.int32]) -> None:
-        lengths, tokens = np.nonzero(self._missing[columns])
-        new, first = np.unique(columns[lengths, tokens], return_index=True)
-        self._missing[new] = False
-        places = zip(new.tolist(), lengths[first].tolist(), tokens[first].tolist(), strict=True)
-        for column, length, token in places:
-            self.words[column] = ngrams.word(length + 1, token)
-
-
-class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Presence of word n-grams, as ``CountVectorizer(binary=True)`` has it, many times faster.
+class NgramVectorizer(TextTransformer):
+    """Word n-grams, as ``CountVectorizer`` has them, many times faster.
 
     Parameters
     ----------
@@ -46,8 +36,10 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     min_documents : int
         N-grams in fewer texts are dropped.
     max_features : int, optional
-        How many n-grams are kept: those with the highest chi-squared statistic against the labels if there
-        are labels, else those in most texts. None keeps all.
+        How many n-grams are kept: those whose presence has the highest chi-squared statistic against the
+        labels if there are labels, else those in most texts. None keeps all.
+    binary : bool
+        True for ones where an n-gram is present, False for how often it is.
     cleaning : Cleaning, optional
         What is done to the texts first; None does what ``Cleaning()`` says.
 
@@ -56,54 +48,87 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     forms_ : ndarray of uint8
         What words become in cleaning (see `Forms`).
     keys_, word_text_, word_ends_ : ndarray
-        The vocabulary in column order (see `Vocabulary`): plain arrays, which skops stores at once.
+        The vocabulary in column order (see `Vocabulary`): plain arrays, which skops stores at once. After
+        `partial_fit` they are worked out when they are first asked for.
     """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "max_ngram": [_AT_LEAST_ONE],
+        "min_documents": [_AT_LEAST_ONE],
+        "max_features": [_AT_LEAST_ONE, None],
+        "binary": ["boolean"],
+        "cleaning": [Cleaning, None],
+    }
 
     def __init__(
         self,
         max_ngram: int = 3,
         min_documents: int = 2,
         max_features: int | None = None,
+        binary: bool = True,
         cleaning: Cleaning | None = None,
     ) -> None:
         self.max_ngram = max_ngram
         self.min_documents = min_documents
         self.max_features = max_features
+        self.binary = binary
         self.cleaning = cleaning
 
-    def fit(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> "NgramVectorizer":
-        """Choose the n-grams.
+    def fit(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> Self:
+        """Choose the n-grams. The texts are read once: a generator will do.
 
         Raises
         ------
         NotEnoughDataError
             No n-gram is in `min_documents` texts.
         DataError
-            Something among the texts is not a string.
+            Something among the texts is not a string, or there are not as many labels as texts.
         """
-        self.fit_transform(texts, y)
+        self._learn(self._read(texts, y))
         return self
 
     def fit_transform(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> sparse.csr_matrix:
-        """Choose the n-grams and return the matrix of the same texts."""
-        texts = _strings(texts)
-        if y is not None and len(y) != len(texts):
-            raise DataError(f"There are {len(texts)} texts but {len(y)} labels.", fix="Pass one label a text.")
-        cleaning = self.cleaning or Cleaning()
-        forms = learning_forms(cleaning)
-        clean = cleaner(cleaning, forms)
-        self.keys_ = self._chosen(texts, y, clean)
-        names = _Names(len(self.keys_))
-        matrix = self._matrix(texts, self.keys_, clean, names=names)
-        self.forms_ = forms.to_array(names.words)
-        vocabulary = Vocabulary.of_words(self.keys_, names.words)
-        self.word_text_, self.word_ends_ = vocabulary.text, vocabulary.ends
-        return matrix
+        """Choose the n-grams and return the matrix of the same texts, which are read once."""
+        learner = self._read(texts, y)
+        return matrix(learner.cells(self._learn(learner)), len(self.keys_), binary=self.binary)
+
+    def partial_fit(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> Self:
+        """Take in some texts; what is learnt is what `fit` would learn from all of them at once.
+
+        The tokens wait, as numbers, in temporary files once they are many, so memory does not grow with the
+        texts. They are not stored with the vectorizer: a copy or a stored one knows the vocabulary but takes
+        in no more.
+
+        Raises
+        ------
+        ModelError
+            The vectorizer was fitted in another way.
+        DataError
+            As `fit`.
+        """
+        self._validate_params()
+        if "_learner" not in self.__dict__:
+            if _LEARNT[0] in self.__dict__:
+                raise ModelError(
+                    "This vectorizer has forgotten the texts it was fitted on, so it cannot take in more.",
+                    fix="Begin with sklearn.base.clone(vectorizer).partial_fit(...), with all texts.",
+                )
+            self._learner = Learner(self.cleaning or Cleaning())
+        checked = list(chain.from_iterable(in_batches(texts)))  # a bad batch is refused whole: it can be sent again
+        self._learner.add(checked, y)
+        for name in _LEARNT:
+            self.__dict__.pop(name, None)
+        return self
 
     def transform(self, texts: Iterable[str]) -> sparse.csr_matrix:
-        """Return a CSR matrix of ones, shape (texts, n-grams), columns in the order of `keys_`."""
-        check_is_fitted(self, "keys_")
-        return self._matrix(_strings(texts), self.keys_, self.chain.clean)
+        """Return a CSR matrix, shape (texts, n-grams), columns in the order of `keys_`."""
+        vocabulary, clean = self.vocabulary, self.chain.clean
+        batches = (ngram_keys(batch, self.max_ngram, clean) for batch in in_batches(texts))
+        found = (
+            cells(ngrams.rows, vocabulary.columns(ngrams.keys), height=ngrams.texts, width=len(vocabulary))
+            for ngrams in batches
+        )
+        return matrix(found, len(vocabulary), binary=self.binary)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the n-grams in column order, tokens joined by a space."""
@@ -118,54 +143,32 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def chain(self) -> Chain:
         """The cleaning, with the words it has learned."""
-        check_is_fitted(self, "forms_")
+        check_is_fitted(self, "word_ends_")
         return Chain(self.cleaning or Cleaning(), self.forms_)
 
-    def _chosen(self, texts: Sequence[str], y: Sequence[Any] | None, clean: Step) -> NDArray[np.uint64]:
-        classes, labels = np.unique(np.asarray([0] * len(texts) if y is None else y), return_inverse=True)
-        tables = [
-            count(ngram_keys(texts[batch], self.max_ngram, clean), labels[batch], len(classes))
-            for batch in batches(texts)
-        ]
-        kept = [shard.frequent(self.min_documents) for shard in merged(tables)]
-        if not sum(len(table.keys) for table in kept):
-            raise NotEnoughDataError(
-                f"No word or word sequence occurs in {self.min_documents} of the {len(texts)} texts.",
-                fix="Deliver more texts, or lower training.min_documents.",
-            )
-        table = Counts(np.concatenate([t.keys for t in kept]), np.concatenate([t.counts for t in kept]))
-        if self.max_features is None or len(table.keys) <= self.max_features:
-            return table.keys
-        value = table.counts.sum(axis=1) if y is None else chi_squared(table.counts, np.bincount(labels))
-        best = np.lexsort((table.keys, -value))[: self.max_features]
-        return np.sort(table.keys[best])
+    def __getattr__(self, name: str) -> Any:
+        if name in _LEARNT and "_learner" in self.__dict__:
+            self._learn(self._learner)
+            return self.__dict__[name]
+        if name in ("vocabulary", "chain"):  # asked again, because the property ended in scikit-learn's NotFittedError
+            check_is_fitted(self, "word_ends_")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _matrix(
-        self, texts: Sequence[str], keys: NDArray[np.uint64], clean: Step, names: _Names | None = None
-    ) -> sparse.csr_matrix:
-        """Build the matrix; `names`, if given, learns the n-grams of the columns."""
-        vocabulary = Vocabulary(keys, np.empty(0, np.uint8), np.empty(0, np.int64))
-        indices, sizes = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
-        for batch in batches(texts):
-            ngrams = ngram_keys(texts[batch], self.max_ngram, clean)
-            columns = vocabulary.columns(ngrams.keys)
-            if names is not None:
-                names.learn(ngrams, columns)
-            rows, distinct = ngrams.distinct(columns, len(vocabulary))
-            indices.append(distinct.astype(np.int32))
-            sizes.append(np.bincount(rows, minlength=ngrams.texts))
-        flat, indptr = np.concatenate(indices), np.cumsum(np.concatenate(sizes))
-        return sparse.csr_matrix((np.ones(len(flat)), flat, indptr), shape=(len(texts), len(keys)))
+    def __getstate__(self) -> dict[str, Any]:
+        if "_learner" in self.__dict__:
+            self.vocabulary  # noqa: B018  worked out now, because the texts stay behind
+        return {name: value for name, value in super().__getstate__().items() if name != "_learner"}
 
+    def _learn(self, learner: Learner) -> Selection:
+        selection = learner.select(longest=self.max_ngram, least=self.min_documents, most=self.max_features)
+        vocabulary = selection.vocabulary
+        self.keys_, self.word_text_, self.word_ends_ = vocabulary.keys, vocabulary.text, vocabulary.ends
+        self.forms_ = learner.forms.to_array(vocabulary.words() if learner.forms else ())
+        return selection
 
-def _strings(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise DataError("One text was given where a list of texts is needed.", fix="Pass [text].")
-    strings = list(texts)
-    for position, text in enumerate(strings):
-        if not isinstance(text, str):
-            raise DataError(
-                f"Text {position} is a {type(text).__name__}, not a string.",
-                fix="Drop rows without text first.",
-            )
-    return strings
+    def _read(self, texts: Iterable[str], y: Sequence[Any] | None) -> Learner:
+        self._validate_params()
+        self.__dict__.pop("_learner", None)
+        learner = Learner(self.cleaning or Cleaning())
+        learner.add(texts, y)
+        return learner

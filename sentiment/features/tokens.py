@@ -5,17 +5,20 @@ are comparisons of neighbours. The hash of a token is the polynomial ``sum(c[j] 
 off a prefix sum as a difference of two entries and moved to the origin by the inverse of ``B**start``: one
 multiplication a character, whatever the tokens (Karp and Rabin, 1987). A finaliser (splitmix64; Steele, Lea
 and Flood, 2014) spreads it over all bits, and the key of an n-gram mixes the key of its first n-1 tokens
-with that of the last one.
+with that of the last one. Modulo a power of two, some pairs of very long words have the same polynomial (those
+of Thue and Morse, from about a thousand letters), so the few tokens that are long get a cryptographic hash.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentiment.features.cells import cells
 from sentiment.features.clean import clean, words
 
 BATCH_CHARACTERS = 1 << 18
@@ -27,6 +30,7 @@ NO_NGRAM = 0
 _BASE = 0x9E3779B97F4A7C15 | 1
 _MASK = (1 << 64) - 1
 _STEP = np.uint64(0xD1342543DE82EF95)
+_LONG = 256  # letters; no two words of fewer can be made to collide by that construction
 _SEPARATOR = "\n"  # not part of any token, so no token reaches from one text into the next
 _OTHER, _WORD, _MARK = 0, 1, 2
 
@@ -59,9 +63,10 @@ class NgramKeys:
 
     def word(self, length: int, token: int) -> str:
         """Return the n-gram of `length` tokens that starts with a token, joined by single spaces."""
-        return " ".join(words(self.cleaned[self.starts[token] : self.ends[token + length - 1]]))
+        between = self.cleaned[self.starts[token] : self.ends[token + length - 1]]
+        return between if length == 1 else " ".join(words(between))
 
-    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return text and column of the n-grams whose column is not negative, once a text, in order.
 
         Parameters
@@ -69,11 +74,9 @@ class NgramKeys:
         columns : ndarray of int32, shape of `keys`
             Column of each n-gram in a matrix of `width` columns.
         """
-        places = (self.rows * width + columns)[columns >= 0]
-        places.sort()
-        places = places[np.diff(places, prepend=-1) != 0]
-        rows, distinct = np.divmod(places, width)
-        return rows, distinct
+        found = cells(self.rows, columns, height=self.texts, width=width)
+        rows = np.repeat(np.arange(self.texts), np.diff(found.ends, prepend=0))
+        return rows, found.columns
 
 
 def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], str] = clean) -> NgramKeys:
@@ -85,10 +88,18 @@ def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], st
     joined = _SEPARATOR.join(cleaned)
     codes, kinds = _characters(joined)
     starts, ends = _borders(kinds)
-    tokens = _mix(_token_hashes(codes, starts, ends))
+    hashes = _token_hashes(codes, starts, ends)
+    for token in np.flatnonzero(ends - starts > _LONG).tolist():
+        hashes[token] = _long_hash(joined[starts[token] : ends[token]])
+    tokens = _mix(hashes)
     limits = np.cumsum([len(text) + len(_SEPARATOR) for text in cleaned], dtype=np.int64)
     rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, limits), prepend=0))
     return NgramKeys(_combine(tokens, rows, max_ngram), rows, len(texts), joined, starts, ends)
+
+
+def longer_keys(prefixes: NDArray[np.uint64], lasts: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the keys of n-grams from those of their first n-1 tokens and of their last one."""
+    return _mix(prefixes * _STEP + lasts)
 
 
 def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[slice]:
@@ -143,6 +154,10 @@ def _token_hashes(
     return (prefix[ends] - prefix[starts]) * inverses[starts]
 
 
+def _long_hash(word: str) -> np.uint64:
+    return np.uint64(int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little"))
+
+
 @lru_cache(maxsize=16)
 def _powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the first `size` powers of the base and of its inverse, modulo 2**64."""
@@ -169,6 +184,6 @@ def _combine(tokens: NDArray[np.uint64], rows: NDArray[np.int64], max_ngram: int
     keys = np.full((max_ngram, len(tokens)), NO_NGRAM, np.uint64)
     keys[0] = tokens
     for extra in range(1, min(max_ngram, len(tokens))):
-        longer = _mix(keys[extra - 1, :-extra] * _STEP + tokens[extra:])
+        longer = longer_keys(keys[extra - 1, :-extra], tokens[extra:])
         keys[extra, :-extra] = np.where(rows[:-extra] == rows[extra:], longer, np.uint64(NO_NGRAM))
     return keys

@@ -202,7 +202,7 @@ class Scorer:
             )
         return scorer
 
-    def _known(self, ngrams: NgramKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _known(self, ngrams: NgramKeys) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         return ngrams.distinct(self.vocabulary.columns(ngrams.keys), len(self.vocabulary))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

@@ -86,7 +86,9 @@ def count_rows(texts: Sequence[str], labels: Sequence[str], review_ids: Sequence
                 f"{len(codes)} labelled training reviews are too few to be cut into {FOLDS} parts.",
                 fix="Ingest more labelled reviews, of every label.",
             )
-    vectorizer = NgramVectorizer(max_ngram=study.longest, min_documents=_LEAST_DOCUMENTS, max_features=study.columns)
+    vectorizer = NgramVectorizer(
+        max_ngram=study.longest, min_documents=_LEAST_DOCUMENTS, max_features=study.columns, binary=False
+    )
     return Rows(vectorizer.fit_transform(texts), codes, folds)
 
 

@@ -1,0 +1,46 @@
+"""From occurrences to the cells of a matrix: what is in which row how often."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Cells(NamedTuple):
+    """The cells of a sparse matrix that are not zero, row by row, columns ascending.
+
+    Attributes
+    ----------
+    columns, counts : ndarray of int32
+        Column of each cell, and how often it occurred.
+    ends : ndarray of intp, shape (rows,)
+        Where each row ends.
+    """
+
+    columns: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    ends: NDArray[np.intp]
+
+
+def cells(rows: NDArray[Any], columns: NDArray[np.int32], *, height: int, width: int) -> Cells:
+    """Gather occurrences into the cells of a matrix of `height` rows and `width` columns.
+
+    Parameters
+    ----------
+    rows : ndarray of integers, shape (tokens,)
+        Row of each token.
+    columns : ndarray of int32, shape (lengths, tokens)
+        Column of each n-gram that starts there; negative ones are left out.
+    """
+    bits = width.bit_length()
+    kind = np.dtype(np.uint32 if height << bits < 1 << 32 else np.uint64)  # the narrower sorts twice as fast
+    shift = kind.type(bits)
+    places: NDArray[Any] = (np.left_shift(rows.astype(kind), shift) | columns.view(np.uint32))[columns >= 0]
+    places.sort()
+    starts = np.ones(len(places), np.bool_)
+    starts[1:] = places[1:] != places[:-1]
+    first = np.flatnonzero(starts)
+    distinct = places[first]
+    ends = np.searchsorted(distinct, np.left_shift(np.arange(1, height + 1, dtype=kind), shift))
+    counts = np.diff(first, append=len(places))
+    return Cells((distinct & kind.type((1 << bits) - 1)).astype(np.int32), counts.astype(np.int32), ends)
