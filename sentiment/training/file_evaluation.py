@@ -132,7 +132,7 @@ class _Reading:
         rows = checked.accepted
         self._known.update(zip(rows["review_id"], rows["label"], strict=True))
         self.duplicates += checked.duplicates
-        self.refused.update(checked.refused["reason"].tolist())
+        self.refused.update(checked.reasons)
         labelled = rows[rows["label"].notna()]
         self.unlabelled += len(rows) - len(labelled)
         if labelled.empty:

@@ -433,10 +433,10 @@ def test_a_file_that_grows_after_it_was_read_comes_back_and_adds_only_the_rest(
     path = drop(settings, "shop.csv", "text,label\nGood,pos\n")
     append = batch_module.BatchLoader._append_accepted
 
-    def grows(*args: Any) -> bool:
+    def grows(*args: Any, **named: Any) -> bool:
         with path.open("a") as file:
             file.write("Bad,neg\n")
-        return append(*args)
+        return append(*args, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(batch_module.BatchLoader, "_append_accepted", grows)
@@ -480,12 +480,12 @@ def test_what_another_machine_adds_between_look_and_commit_is_not_added_again(
     drop(settings, "shop.csv", "text,label\nGood,pos\nNew,pos\nBad,pos\n")
     append = batch_module.BatchLoader._append_accepted
 
-    def overtaken(*args: Any) -> bool:
+    def overtaken(*args: Any, **named: Any) -> bool:
         monkeypatch.setattr(batch_module.BatchLoader, "_append_accepted", append)
         loader = batch_module.BatchLoader(settings, Storage(settings))
         loader._spool = tmp_path / "on the other machine"
         loader.load(other)
-        return append(*args)
+        return append(*args, **named)
 
     monkeypatch.setattr(batch_module.BatchLoader, "_append_accepted", overtaken)
     result = ingest(settings)
