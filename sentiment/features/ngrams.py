@@ -44,6 +44,8 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     max_features : int, optional
         How many n-grams are kept: those with the highest chi-squared statistic against the labels if there
         are labels, else those in most texts. None keeps all.
+    by_label : bool
+        False to keep those in most texts even if there are labels.
 
     Attributes
     ----------
@@ -51,10 +53,17 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         The vocabulary in column order (see `Vocabulary`): plain arrays, which skops stores at once.
     """
 
-    def __init__(self, max_ngram: int = 3, min_documents: int = 2, max_features: int | None = None) -> None:
+    def __init__(
+        self,
+        max_ngram: int = 3,
+        min_documents: int = 2,
+        max_features: int | None = None,
+        by_label: bool = True,
+    ) -> None:
         self.max_ngram = max_ngram
         self.min_documents = min_documents
         self.max_features = max_features
+        self.by_label = by_label
 
     def fit(self, texts: Iterable[str], y: Sequence[Any] | None = None) -> "NgramVectorizer":
         """Choose the n-grams.
@@ -74,7 +83,7 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         texts = _strings(texts)
         if y is not None and len(y) != len(texts):
             raise DataError(f"There are {len(texts)} texts but {len(y)} labels.", fix="Pass one label a text.")
-        self.keys_ = self._chosen(texts, y)
+        self.keys_ = self._chosen(texts, y if self.by_label else None)
         names = _Names(len(self.keys_))
         matrix = self._matrix(texts, self.keys_, names=names)
         vocabulary = Vocabulary.of_words(self.keys_, names.words)

@@ -21,11 +21,21 @@ from sentiment.errors import IntegrityError
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
-FORMAT = 1
+FORMAT = 3
 """Version of the file format; a scorer reads no other."""
 
 BASELINE = "(baseline)"
 """Stands for the intercept among the contributions; no n-gram holds a bracket."""
+
+
+def length_factors(ngrams: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return what the sum of weights is multiplied by, for texts in which so many n-grams count.
+
+    Evidence adds up with the length of a text, and so does noise: without a factor, long texts are certain
+    of everything and short ones lean on the intercept.
+    """
+    factors: NDArray[np.float64] = 1.0 / np.sqrt(np.maximum(ngrams, 1))
+    return factors
 
 
 def probabilities_of(margins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,8 +70,9 @@ class Scorer:
         From the most negative to the most positive; the order of the columns of the probabilities.
     vocabulary : Vocabulary
         The n-grams that count.
-    weights : ndarray of float64, shape (1 or labels, columns)
-        What each n-gram adds to the margins; one row in the binary case.
+    weights : ndarray of float32, shape (1 or labels, columns)
+        What each n-gram adds to the margins, before the sum is multiplied by the `length_factors`; one row in
+        the binary case.
     intercepts : ndarray of float64, shape (1 or labels,)
         Margins of a text in which no n-gram counts.
     max_ngram : int
@@ -70,7 +81,7 @@ class Scorer:
 
     labels: tuple[str, ...]
     vocabulary: Vocabulary
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float32]
     intercepts: NDArray[np.float64]
     max_ngram: int
 
@@ -103,9 +114,10 @@ class Scorer:
         for batch in batches(texts):
             keys = ngram_keys(texts[batch], self.max_ngram)
             rows, columns = self._known(keys)
+            factors = length_factors(np.bincount(rows, minlength=keys.texts))
             for index, weights in enumerate(self.weights):
                 sums = np.bincount(rows, weights[columns], minlength=keys.texts)
-                margins[batch, index] = sums + self.intercepts[index]
+                margins[batch, index] = sums * factors + self.intercepts[index]
         return margins
 
     def unknown_share(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -134,7 +146,7 @@ class Scorer:
             direction = np.ones(1)
         else:
             direction = np.linspace(-1.0, 1.0, len(self.weights)) / len(self.weights)
-        values = (direction @ self.weights[:, columns]).tolist()
+        values = (direction @ self.weights[:, columns] * length_factors(np.array(len(columns)))).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
         found.append((BASELINE, float(direction @ self.intercepts)))
         return sorted(found, key=lambda item: (-abs(item[1]), item[0]))
@@ -146,7 +158,7 @@ class Scorer:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, allow_pickle=False, **self._arrays())
+                np.savez_compressed(file, allow_pickle=False, **self._arrays())
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)
@@ -190,8 +202,8 @@ class Scorer:
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
             "keys": self.vocabulary.keys.astype("<u8", copy=False),
             "text": self.vocabulary.text.astype("u1", copy=False),
-            "ends": self.vocabulary.ends.astype("<i8", copy=False),
-            "weights": self.weights.astype("<f8", copy=False),
+            "lengths": np.diff(self.vocabulary.ends, prepend=0).astype("<u4"),
+            "weights": self.weights.astype("<f4", copy=False),
             "intercepts": self.intercepts.astype("<f8", copy=False),
         }
 
@@ -200,7 +212,8 @@ class Scorer:
         header = json.loads(arrays["header"].tobytes())
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}, but this version reads format {FORMAT}")
-        vocabulary = Vocabulary(arrays["keys"], arrays["text"], arrays["ends"])
+        ends = np.cumsum(arrays["lengths"], dtype=np.int64)
+        vocabulary = Vocabulary(arrays["keys"], arrays["text"], ends)
         scorer = cls(tuple(header["labels"]), vocabulary, arrays["weights"], arrays["intercepts"], header["max_ngram"])
         if problem := _problem(scorer):
             raise ValueError(problem)
@@ -215,7 +228,7 @@ def _problem(scorer: Scorer) -> str:
         "keys": (words.keys, (len(words.keys),), np.uint64),
         "text": (words.text, (len(words.text),), np.uint8),
         "ends": (words.ends, (len(words.keys),), np.int64),
-        "weights": (scorer.weights, (margins, len(words.keys)), np.float64),
+        "weights": (scorer.weights, (margins, len(words.keys)), np.float32),
         "intercepts": (scorer.intercepts, (margins,), np.float64),
     }
     for name, (array, shape, dtype) in expected.items():
