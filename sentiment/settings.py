@@ -142,8 +142,11 @@ class TrainingSettings(Section):
 
     max_ngram: int = Field(3, ge=1, le=3, description="Longest word n-gram.")
     min_documents: int = Field(2, ge=1, description="N-grams in fewer reviews are dropped.")
-    max_features: int = Field(50_000, ge=100, description="N-grams kept, best first by chi-squared.")
-    inverse_regularization: float = Field(0.1, gt=0, description="C of the logistic regression.")
+    max_features: int = Field(200_000, ge=100, description="N-grams kept, those in most reviews first.")
+    inverse_regularization: float = Field(20.0, gt=0, description="C of the logistic regression.")
+    balanced: bool | None = Field(
+        None, description="Every label counts the same, however rare; unset: only with more than two labels."
+    )
     cleaning: Cleaning = Field(Cleaning(), description="What is done to a text before its words are counted.")
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
     learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")

@@ -2,16 +2,19 @@
 
 import re
 
-PATTERN = r"\w+|[!?]"
-"""A run of word characters, or one exclamation or question mark."""
+MARKS = '!?.,;:"()*/'
+"""Punctuation that counts as a token, each mark of its own: quotes and stars tell, as do the ends of sentences."""
+
+PATTERN = rf"[\w']+|[{re.escape(MARKS)}]"
+"""A run of word characters and apostrophes (``don't``), or one mark."""
 
 _TAG = re.compile(r"</?[a-z][^<>]*>")
 _TOKEN = re.compile(PATTERN)
 
 
 def clean(text: str) -> str:
-    """Return the text in lower case with each HTML tag (``<br />``) replaced by a space."""
-    text = text.lower()
+    """Return the text in lower case, apostrophes straight, each HTML tag (``<br />``) replaced by a space."""
+    text = text.lower().replace("\u2019", "'")
     return _TAG.sub(" ", text) if "<" in text else text
 
 

@@ -45,7 +45,7 @@ class Learner:
         if labels is not None:
             self._labels = [*(self._labels or ()), *labels]
 
-    def select(self, *, longest: int, least: int, most: int | None) -> Selection:
+    def select(self, *, longest: int, least: int, most: int | None, by_label: bool = True) -> Selection:
         """Choose the n-grams (see `NgramVectorizer`).
 
         Raises
@@ -54,7 +54,7 @@ class Learner:
             No n-gram is in `least` texts.
         """
         texts = self._corpus.texts
-        if most is None or self._labels is None:
+        if most is None or self._labels is None or not by_label:
             sizes, classes = np.array([texts]), np.zeros(texts, np.intp)
         else:
             _, classes, sizes = np.unique(np.asarray(self._labels), return_inverse=True, return_counts=True)

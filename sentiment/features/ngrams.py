@@ -38,6 +38,8 @@ class NgramVectorizer(TextTransformer):
     max_features : int, optional
         How many n-grams are kept: those whose presence has the highest chi-squared statistic against the
         labels if there are labels, else those in most texts. None keeps all.
+    by_label : bool
+        False to keep those in most texts even if there are labels.
     binary : bool
         True for ones where an n-gram is present, False for how often it is.
     cleaning : Cleaning, optional
@@ -56,6 +58,7 @@ class NgramVectorizer(TextTransformer):
         "max_ngram": [_AT_LEAST_ONE],
         "min_documents": [_AT_LEAST_ONE],
         "max_features": [_AT_LEAST_ONE, None],
+        "by_label": ["boolean"],
         "binary": ["boolean"],
         "cleaning": [Cleaning, None],
     }
@@ -65,12 +68,14 @@ class NgramVectorizer(TextTransformer):
         max_ngram: int = 3,
         min_documents: int = 2,
         max_features: int | None = None,
+        by_label: bool = True,
         binary: bool = True,
         cleaning: Cleaning | None = None,
     ) -> None:
         self.max_ngram = max_ngram
         self.min_documents = min_documents
         self.max_features = max_features
+        self.by_label = by_label
         self.binary = binary
         self.cleaning = cleaning
 
@@ -160,7 +165,9 @@ class NgramVectorizer(TextTransformer):
         return {name: value for name, value in super().__getstate__().items() if name != "_learner"}
 
     def _learn(self, learner: Learner) -> Selection:
-        selection = learner.select(longest=self.max_ngram, least=self.min_documents, most=self.max_features)
+        selection = learner.select(
+            longest=self.max_ngram, least=self.min_documents, most=self.max_features, by_label=self.by_label
+        )
         vocabulary = selection.vocabulary
         self.keys_, self.word_text_, self.word_ends_ = vocabulary.keys, vocabulary.text, vocabulary.ends
         self.forms_ = learner.forms.to_array(vocabulary.words() if learner.forms else ())

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.features.cells import cells
-from sentiment.features.clean import clean, words
+from sentiment.features.clean import MARKS, clean, words
 
 BATCH_CHARACTERS = 1 << 18
 """Characters handled at a time: bounds memory, and keeps the working arrays near the cache."""
@@ -130,7 +130,8 @@ def _kinds(size: int) -> NDArray[np.uint8]:
     kinds = np.full(size, _OTHER, np.uint8)
     for run in re.finditer(r"\w+", "".join(map(chr, range(size)))):
         kinds[run.start() : run.end()] = _WORD
-    kinds[[ord("!"), ord("?")]] = _MARK
+    kinds[ord("'")] = _WORD
+    kinds[[ord(mark) for mark in MARKS]] = _MARK
     return kinds
 
 

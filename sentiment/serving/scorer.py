@@ -23,11 +23,21 @@ from sentiment.features.chain import Chain
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file format; a scorer reads no other."""
 
 BASELINE = "(baseline)"
 """Stands for the intercept among the contributions; no n-gram holds a bracket."""
+
+
+def length_factors(ngrams: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return what the sum of weights is multiplied by, for texts in which so many n-grams count.
+
+    Evidence adds up with the length of a text, and so does noise: without a factor, long texts are certain
+    of everything and short ones lean on the intercept.
+    """
+    factors: NDArray[np.float64] = 1.0 / np.sqrt(np.maximum(ngrams, 1))
+    return factors
 
 
 def probabilities_of(margins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,8 +72,9 @@ class Scorer:
         From the most negative to the most positive; the order of the columns of the probabilities.
     vocabulary : Vocabulary
         The n-grams that count.
-    weights : ndarray of float64, shape (1 or labels, columns)
-        What each n-gram adds to the margins; one row in the binary case.
+    weights : ndarray of float32, shape (1 or labels, columns)
+        What each n-gram adds to the margins, before the sum is multiplied by the `length_factors`; one row in
+        the binary case.
     intercepts : ndarray of float64, shape (1 or labels,)
         Margins of a text in which no n-gram counts.
     max_ngram : int
@@ -74,7 +85,7 @@ class Scorer:
 
     labels: tuple[str, ...]
     vocabulary: Vocabulary
-    weights: NDArray[np.float64]
+    weights: NDArray[np.float32]
     intercepts: NDArray[np.float64]
     max_ngram: int
     chain: Chain = Chain()  # noqa: RUF009, it is frozen
@@ -108,9 +119,10 @@ class Scorer:
         for batch in batches(texts):
             keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
             rows, columns = self._known(keys)
+            factors = length_factors(np.bincount(rows, minlength=keys.texts))
             for index, weights in enumerate(self.weights):
                 sums = np.bincount(rows, weights[columns], minlength=keys.texts)
-                margins[batch, index] = sums + self.intercepts[index]
+                margins[batch, index] = sums * factors + self.intercepts[index]
         return margins
 
     def unknown_share(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -135,13 +147,14 @@ class Scorer:
         worst) to 1 (the best).
         """
         _, columns = self._known(ngram_keys([text], self.max_ngram, self.chain.clean))
-        values = (self._towards_positive @ self.weights[:, columns]).tolist()
+        factor = length_factors(np.array(len(columns)))
+        values = (self._towards_positive @ self.weights[:, columns] * factor).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
         found.append((BASELINE, float(self._towards_positive @ self.intercepts)))
         return sorted(found, key=lambda item: (-abs(item[1]), item[0]))
 
     def word_weights(self) -> NDArray[np.float64]:
-        """Return what each n-gram adds towards the positive end where it occurs, shape (columns,)."""
+        """Return what each n-gram adds towards the positive end, shape (columns,), before the `length_factors`."""
         weights: NDArray[np.float64] = self._towards_positive @ self.weights
         return weights
 
@@ -167,7 +180,7 @@ class Scorer:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, allow_pickle=False, **self._arrays())
+                np.savez_compressed(file, allow_pickle=False, **self._arrays())
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o644)
@@ -216,9 +229,9 @@ class Scorer:
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
             "keys": self.vocabulary.keys.astype("<u8", copy=False),
             "text": self.vocabulary.text.astype("u1", copy=False),
-            "ends": self.vocabulary.ends.astype("<i8", copy=False),
+            "lengths": np.diff(self.vocabulary.ends, prepend=0).astype("<u4"),
             "forms": self.chain.forms.astype("u1", copy=False),
-            "weights": self.weights.astype("<f8", copy=False),
+            "weights": self.weights.astype("<f4", copy=False),
             "intercepts": self.intercepts.astype("<f8", copy=False),
         }
 
@@ -227,10 +240,10 @@ class Scorer:
         header = json.loads(arrays["header"].tobytes())
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}, but this version reads format {FORMAT}")
-        vocabulary = Vocabulary(arrays["keys"], arrays["text"], arrays["ends"])
+        ends = np.cumsum(arrays["lengths"], dtype=np.int64)
         scorer = cls(
             labels=tuple(header["labels"]),
-            vocabulary=vocabulary,
+            vocabulary=Vocabulary(arrays["keys"], arrays["text"], ends),
             weights=arrays["weights"],
             intercepts=arrays["intercepts"],
             max_ngram=header["max_ngram"],
@@ -249,7 +262,7 @@ def _problem(scorer: Scorer) -> str:
         "keys": (words.keys, (len(words.keys),), np.uint64),
         "text": (words.text, (len(words.text),), np.uint8),
         "ends": (words.ends, (len(words.keys),), np.int64),
-        "weights": (scorer.weights, (margins, len(words.keys)), np.float64),
+        "weights": (scorer.weights, (margins, len(words.keys)), np.float32),
         "intercepts": (scorer.intercepts, (margins,), np.float64),
     }
     for name, (array, shape, dtype) in expected.items():

@@ -46,10 +46,10 @@ def _logistic(*, seed: int, C: float = 1.0, penalty: str = "l2") -> ClassifierMi
     return OneVsRestClassifier(sparse)
 
 
-def _naive_bayes_logistic(*, seed: int, C: float = 0.1) -> ClassifierMixin:  # noqa: N803
-    from sentiment.training.model import NaiveBayesLogisticRegression
+def _naive_bayes_logistic(*, seed: int, C: float = 20.0) -> ClassifierMixin:  # noqa: N803
+    from sentiment.training.classifier import NaiveBayesLogisticRegression
 
-    return NaiveBayesLogisticRegression(inverse_regularization=C)
+    return NaiveBayesLogisticRegression(inverse_regularization=C, seed=seed)
 
 
 def _linear_svc(*, seed: int, C: float = 0.1) -> ClassifierMixin:  # noqa: N803

@@ -57,7 +57,9 @@ def test_a_task_runs_on_it(connection: None, s3: Settings, store: S3Server, tmp_
     store.client().upload_file(str(data), store.bucket, "platform/inbox/film.csv")
     ingest: Any = DagBag(dag_folder=str(FOLDER)).dags["sentiment_ingest"].get_task("ingest")
     events: Any = type("Events", (dict,), {"__missing__": lambda self, _: self, "add": lambda *_, **__: None})()
-    taken = ingest.python_callable(params={"files": [], "text": None, "label": None}, outlet_events=events)
+    taken = ingest.python_callable(
+        params={"files": [], "text": None, "label": None, "time": None}, outlet_events=events
+    )
     assert taken["accepted"] == 200
     assert {request["key"] for request in store.seen()} == {"from-connection"}
 

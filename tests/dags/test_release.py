@@ -40,7 +40,9 @@ def test_the_run_fails_with_the_numbers_and_the_answer_is_carried_out(tasks: Any
     from airflow.sdk.exceptions import AirflowFailException
 
     events = Events()
-    taken = tasks("ingest", "ingest")(params={"files": [], "text": None, "label": None, "time": None}, outlet_events=events)
+    taken = tasks("ingest", "ingest")(
+        params={"files": [], "text": None, "label": None, "time": None}, outlet_events=events
+    )
     with pytest.raises(AirflowFailException, match=r"one-sided.csv is held .*200 of 200 new labels \(100.0%\)"):
         tasks("ingest", "name_unread")(taken)
     batch = tasks("release", "look")(params={"batch": ""})

@@ -43,10 +43,12 @@ def _rows(ngrams: np.ndarray, rows: np.ndarray, texts: int) -> list[list[int]]:
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [
-        ("Good.<br /><br />Bad", ["good", "bad"]),
+        ("Good.<br /><br />Bad", ["good", ".", "bad"]),
         ("good<BR>bad</p>!", ["good", "bad", "!"]),
-        ("3 < 4 and 5 > 4, <3", ["3", "4", "and", "5", "4", "3"]),
+        ("3 < 4 and 5 > 4, <3", ["3", "4", "and", "5", "4", ",", "3"]),
         ("cut off <br", ["cut", "off", "br"]),
+        ("Don't, I didn\u2019t", ["don't", ",", "i", "didn't"]),
+        ('"great" 4/10 (**)', ['"', "great", '"', "4", "/", "10", "(", "*", "*", ")"]),
     ],
 )
 def test_tags_separate_words_and_comparisons_are_no_tags(text: str, tokens: list[str]) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from scipy import sparse
 from sklearn.base import clone
 from sklearn.feature_selection import chi2
 from sklearn.pipeline import Pipeline
@@ -14,16 +13,12 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from sentiment.errors import DataError, ModelError, NotEnoughDataError
 from sentiment.features.ngrams import NgramVectorizer
+from sentiment.features.vocabulary import Vocabulary
 from sentiment.labels import LABELS, LabelScheme
+from sentiment.serving.scorer import Scorer
 from sentiment.settings import TrainingSettings
 from sentiment.training.evaluate import evaluate
-from sentiment.training.model import (
-    TRUSTED_TYPES,
-    NaiveBayesLogisticRegression,
-    build_pipeline,
-    compile_scorer,
-    fit,
-)
+from sentiment.training.model import TRUSTED_TYPES, build_pipeline, compile_scorer, fit
 
 SETTINGS = TrainingSettings(min_rows=20)
 GOOD = ["great fun", "a joy", "loved it", "not bad at all"]
@@ -113,19 +108,8 @@ def test_the_best_ngrams_by_chi_squared_are_kept() -> None:
 
 def test_the_most_frequent_ngrams_are_kept_without_labels() -> None:
     assert set(NgramVectorizer(max_features=3).fit(TEXTS).get_feature_names_out()) >= {"the", "was"}
-
-
-def test_sharpening_makes_held_out_labels_likelier_and_moves_no_decision() -> None:
-    rng = np.random.default_rng(7)
-    X = sparse.csr_matrix((rng.random((900, 200)) < 0.1).astype(float))  # noqa: N806
-    y = np.where(X @ rng.normal(size=200) + rng.normal(size=900) > 0, "positive", "negative")
-    model = NaiveBayesLogisticRegression(list(LABELS[LabelScheme.binary])).fit(X[:600], y[:600])
-    margins = model.decision_function(X[600:])
-    raw = 1 / (1 + np.exp(-margins / model.sharpness_))
-    before = evaluate(y[600:].tolist(), np.column_stack([1 - raw, raw]), model.classes_)
-    after = evaluate(y[600:].tolist(), model.predict_proba(X[600:]), model.classes_)
-    assert after["log_loss"] < before["log_loss"]
-    assert after["accuracy"] == before["accuracy"] > 0.7
+    of_labelled = NgramVectorizer(max_features=3, by_label=False).fit(TEXTS, Y)
+    assert set(of_labelled.get_feature_names_out()) >= {"the", "was"}
 
 
 def test_a_stored_pipeline_comes_back_the_same(pipeline: Pipeline) -> None:
@@ -147,11 +131,16 @@ def test_a_stored_pipeline_with_another_type_is_refused(pipeline: Pipeline) -> N
 
 
 def test_the_settings_reach_the_pipeline() -> None:
-    settings = TrainingSettings(max_ngram=2, min_documents=3, max_features=123, inverse_regularization=0.5)
+    settings = TrainingSettings(
+        max_ngram=2, min_documents=3, max_features=123, inverse_regularization=0.5, balanced=True, seed=9
+    )
     parameters = build_pipeline(settings, LabelScheme.ternary).get_params()
     assert parameters["ngrams__max_ngram"] == 2
     assert parameters["ngrams__min_documents"] == 3
     assert parameters["ngrams__max_features"] == 123
+    assert parameters["ngrams__by_label"] is False
+    assert parameters["classifier__balanced"] is True
+    assert parameters["classifier__seed"] == 9
     assert parameters["classifier__inverse_regularization"] == 0.5
     assert parameters["classifier__labels"] == ["negative", "neutral", "positive"]
 
@@ -166,3 +155,20 @@ def test_real_reviews_are_learnt(real_data: Path) -> None:
     probabilities = scorer.probabilities(texts[1::10])
     np.testing.assert_allclose(probabilities, pipeline.predict_proba(texts[1::10]), rtol=0, atol=1e-9)
     assert evaluate(labels[1::10], probabilities, scorer.labels)["accuracy"] > 0.87
+
+
+def test_a_model_of_the_default_size_fits_its_budget(tmp_path: Path) -> None:
+    """Keys, weights and words of as many n-grams as the default keeps: four megabytes."""
+    rng, columns = np.random.default_rng(0), TrainingSettings().max_features
+    syllables = ["good", "bad", "the", "film", "not", "was", "plot", "a", "very", "it"]
+    words = [" ".join(rng.choice(syllables, 3)) + str(number % 997) for number in range(columns)]
+    keys = np.unique(rng.integers(1, 2**63, columns, dtype=np.uint64))
+    scorer = Scorer(
+        labels=LABELS[LabelScheme.binary],
+        vocabulary=Vocabulary.of_words(keys, words[: len(keys)]),
+        weights=rng.normal(size=(1, len(keys))).astype(np.float32),
+        intercepts=np.zeros(1),
+        max_ngram=3,
+    )
+    scorer.save(tmp_path / "scorer.npz")
+    assert (tmp_path / "scorer.npz").stat().st_size <= 4_000_000

@@ -143,7 +143,7 @@ def test_a_saved_scorer_comes_back_the_same(scorer: Scorer, tmp_path: Path) -> N
 def test_the_digest_is_of_the_content(scorer: Scorer) -> None:
     assert compile_scorer(_train(LabelScheme(_scheme(scorer)))).digest == scorer.digest
     weights = scorer.weights.copy()
-    weights[0, 0] = np.nextafter(weights[0, 0], 1)
+    weights[0, 0] = np.nextafter(weights[0, 0], np.float32(1))
     assert replace(scorer, weights=weights).digest != scorer.digest
     assert replace(scorer, labels=scorer.labels[::-1]).digest != scorer.digest
     assert len({each.digest for each in SCORERS.values()}) == len(SCORERS)
@@ -198,7 +198,7 @@ def test_a_file_with_pickled_content_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"weights": np.zeros((1, 3))}, "weights has shape"),
+        ({"weights": np.zeros((1, 3), np.float32)}, "weights has shape"),
         ({"intercepts": np.array([np.nan])}, "not finite"),
         ({"max_ngram": 99}, "longest n-gram 99"),
     ],
@@ -217,7 +217,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full_disk)
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(OSError, match="No space left"):
         SCORERS[LabelScheme.ternary].save(path)
     assert [file.name for file in tmp_path.iterdir()] == ["scorer.npz"]
