@@ -26,7 +26,7 @@ class Cleaning:
     negation : str
         ``keep``, or ``mark`` what follows a negation, up to the next of ``. : ; ! ?``, with ``_neg``.
     punctuation : str
-        ``keep`` exclamation and question marks as tokens, or ``drop`` them; all other punctuation only separates.
+        ``keep`` ``! ? . , ; : " ( ) * /`` as tokens, or ``drop`` them; all other punctuation only separates.
     """
 
     html: Literal["keep", "tags", "full"] = "tags"

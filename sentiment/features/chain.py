@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.cleaning import Cleaning
-from sentiment.features.clean import clean
+from sentiment.features.clean import clean, straight
 from sentiment.features.steps import (
     NEGATED,
     Step,
@@ -26,7 +26,7 @@ from sentiment.features.steps import (
     without_tags,
 )
 
-_WORD = re.compile(r"(\w+)")
+_WORD = re.compile(r"(\w[\w']*)")
 
 
 class Forms(dict[str, str]):
@@ -87,7 +87,7 @@ def cleaner(cleaning: Cleaning, forms: Forms) -> Step:
         (cleaning.negation == "mark", negated(words)),
         (cleaning.punctuation == "drop", without_marks),
     ]
-    steps = [step for wanted, step in chosen if wanted]
+    steps = [straight, *(step for wanted, step in chosen if wanted)]
 
     def chain(text: str) -> str:
         for step in steps:

@@ -14,8 +14,13 @@ _TOKEN = re.compile(PATTERN)
 
 def clean(text: str) -> str:
     """Return the text in lower case, apostrophes straight, each HTML tag (``<br />``) replaced by a space."""
-    text = text.lower().replace("\u2019", "'")
+    text = straight(text.lower())
     return _TAG.sub(" ", text) if "<" in text else text
+
+
+def straight(text: str) -> str:
+    """Return the text with straight apostrophes, so that ``don't`` is one word however it is typed."""
+    return text.replace("\u2019", "'")
 
 
 def words(cleaned: str) -> list[str]:

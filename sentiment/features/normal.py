@@ -45,7 +45,7 @@ def learning_forms(cleaning: Cleaning) -> Forms:
 
     def form(word: str) -> str:
         lowered = word.lower()
-        if lowered in stop_words:
+        if stop_words.issuperset(lowered.strip("'").split("'")):  # it's, they'll
             return ""
         if ask is None or lowered in NEGATIONS or len(word) > _LONGEST or not _LETTERS.fullmatch(lowered):
             return word

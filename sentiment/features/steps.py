@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html import unescape
 
+from sentiment.features.clean import MARKS
 from sentiment.features.stop_words import NEGATIONS
 
 Step = Callable[[str], str]
@@ -28,8 +29,9 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<!\w)[-+]?\d+(?:[.,:/]\d+)*(?!\w)")
-_SCOPE = re.compile(rf"\b((?:{'|'.join(sorted(NEGATIONS))}|\w*n['\u2019]t)\b)([^.:;!?]*)", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
+_SCOPE = re.compile(rf"\b((?:{'|'.join(sorted(NEGATIONS))}|\w*n't)\b)([^.:;!?]*)", re.IGNORECASE)
+_WORD = re.compile(r"\w[\w']*")
+_NO_MARKS = str.maketrans(dict.fromkeys(MARKS, " "))
 
 
 def without_tags(text: str) -> str:
@@ -80,4 +82,4 @@ def negated(words: Step) -> Step:
 
 def without_marks(text: str) -> str:
     """Take out the marks that are tokens; all other punctuation only separates words."""
-    return text.replace("!", " ").replace("?", " ")
+    return text.translate(_NO_MARKS)

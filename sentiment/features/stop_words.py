@@ -2,7 +2,7 @@
 
 The stop list is short on purpose. It leaves out what turns an opinion (not, never, without), what weighs it (very,
 too, only, most, hardly, should), and what sets two against each other (but, however, although), because in reviews
-these words decide. The pieces of contractions are listed as the token pattern cuts them: "it's" is "it" and "s".
+these words decide. The pieces of contractions are listed: "it's" goes because "it" and "s" are here, "isn't" stays.
 """
 
 _STOP_WORDS = """

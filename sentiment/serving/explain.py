@@ -48,11 +48,11 @@ class TellingWord:
     Attributes
     ----------
     weight : float
-        What it adds to the margin of a text in which it occurs.
+        What it adds to the sum of a text in which it occurs, before the factor for its length.
     support : int
         In how many of the texts it occurs.
     effect : float
-        What it adds to the margin on average over all texts: ``weight * support / texts``.
+        What it adds to the margin on average over all texts.
     """
 
     word: str
@@ -95,8 +95,8 @@ def explain(scorer: Scorer, text: str) -> Explanation:
 
 def telling_words(scorer: Scorer, texts: Sequence[str], *, top: int) -> TellingWords:
     """Return the `top` words that moved the answers to the texts most, to each side."""
-    weights, support = scorer.word_weights(), scorer.support(texts)
-    effects = weights * support / max(len(texts), 1)
+    weights, (support, factors) = scorer.word_weights(), scorer.support(texts)
+    effects = weights * factors / max(len(texts), 1)
 
     def word(column: int) -> TellingWord:
         values = float(weights[column]), int(support[column]), float(effects[column])

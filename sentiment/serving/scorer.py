@@ -158,13 +158,16 @@ class Scorer:
         weights: NDArray[np.float64] = self._towards_positive @ self.weights
         return weights
 
-    def support(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return in how many of the texts each n-gram occurs, shape (columns,)."""
-        counts = np.zeros(len(self.vocabulary), np.int64)
+    def support(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return in how many of the texts each n-gram occurs, and the sum of those texts' `length_factors`."""
+        counts, factors = np.zeros(len(self.vocabulary), np.int64), np.zeros(len(self.vocabulary))
         for batch in batches(texts):
-            _, columns = self._known(ngram_keys(texts[batch], self.max_ngram, self.chain.clean))
+            keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
+            rows, columns = self._known(keys)
+            lengths = np.bincount(rows, minlength=keys.texts)
             counts += np.bincount(columns, minlength=len(counts))
-        return counts
+            factors += np.bincount(columns, length_factors(lengths)[rows], minlength=len(counts))
+        return counts, factors
 
     @property
     def _towards_positive(self) -> NDArray[np.float64]:

@@ -124,7 +124,7 @@ def test_steps_left_out_leave_no_trace(cleaning: Cleaning, text: str) -> None:
 
 @given(st.lists(st.sampled_from(["not", "never", "no", "good", "film", "didnt", ".", "!", ":", "?", ";", "was"])))
 def test_negation_is_marked_as_nltk_marks_it(tokens: list[str]) -> None:
-    expected = [token.lower() for token in mark_negation(tokens) if token not in {".", ":", ";"}]
+    expected = [token.lower() for token in mark_negation(tokens)]
     chain = Chain(Cleaning(negation="mark"))
     assert words(chain.clean(" ".join(tokens))) == expected
 

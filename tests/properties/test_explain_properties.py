@@ -49,10 +49,10 @@ def test_the_words_of_the_whole_are_those_of_the_texts() -> None:
     model = scorer(LabelScheme.binary)
     found, parts = telling_words(model, TEXTS, top=20), [dict(explain(model, text).words) for text in TEXTS]
     for word in (*found.positive, *found.negative):
-        added = [words.get(word.word) for words in parts]
-        occurs = [value for value in added if value is not None]
+        inside = [words for words in parts if word.word in words]
+        occurs = [words[word.word] for words in inside]
         assert len(occurs) == word.support
-        assert occurs == pytest.approx([word.weight] * word.support)
+        assert occurs == pytest.approx([word.weight / np.sqrt(len(words)) for words in inside])
         assert sum(occurs) / len(TEXTS) == pytest.approx(word.effect)
     assert all(word.weight > 0 for word in found.positive)
     assert all(word.weight < 0 for word in found.negative)

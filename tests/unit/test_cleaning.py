@@ -44,24 +44,24 @@ def test_the_default_is_the_plain_cleaning_itself() -> None:
         ("&lt;b&gt;G&eacute;nial&lt;/b&gt; &#65;", {"html": "full"}, "génial a"),
         ("a<!-- no -->b<script>c</script>d<STYLE x>e</Style >f", {"html": "full"}, "a b d f"),
         ("cut <!-- off", {"html": "full"}, "cut"),
-        ("at http://x.org/a?b=(c). Or www.x.de/?q!", {"urls": "mark"}, "at url or url !"),
-        ("imdb.com/title/1 and amazon.co.uk.com, not etc.but", {"urls": "drop"}, "and not etc but"),
+        ("at http://x.org/a?b=(c). Or www.x.de/?q!", {"urls": "mark"}, "at url ) . or url !"),
+        ("imdb.com/title/1 and amazon.co.uk.com, not etc.but", {"urls": "drop"}, "and , not etc . but"),
         ("jo.do+x@mail.example.org wrote", {"urls": "mark"}, "email wrote"),
         ("jo@mail.example.org wrote", {"urls": "drop"}, "wrote"),
         ("[email] wrote", {"urls": "mark"}, "email wrote"),
-        ("10/10, 1,000.50 or -3 in 1999!", {"numbers": "mark"}, "0 0 or 0 in 0 !"),
-        ("٣ stars, 2nd of the 1990s, mp3", {"numbers": "drop"}, "stars 2nd of the 1990s mp3"),
-        ("It's not THE best, isn't it?", {"stop_words": "drop"}, "not best isn t ?"),
+        ("10/10, 1,000.50 or -3 in 1999!", {"numbers": "mark"}, "0 , 0 or 0 in 0 !"),
+        ("٣ stars, 2nd of the 1990s, mp3", {"numbers": "drop"}, "stars , 2nd of the 1990s , mp3"),
+        ("It's not THE best, isn't it?", {"stop_words": "drop"}, "not best , isn't ?"),
         ("The film", {"stop_words": "drop", "case": "keep"}, "film"),
         ("loving the movies", {"normal_form": "stem"}, "love the movi"),
         ("Loving", {"normal_form": "stem", "case": "keep"}, "love"),
         ("naïve cafés 映画 l2s", {"normal_form": "stem"}, "naïv café 映画 l2s"),
-        ("not a good film. good", {"negation": "mark"}, "not a_neg good_neg film_neg good"),
-        ("I don\u2019t like it; fun", {"negation": "mark"}, "i don t like_neg it_neg fun"),
-        ("no, NEVER good! good", {"negation": "mark"}, "no never_neg good_neg ! good"),
+        ("not a good film. good", {"negation": "mark"}, "not a_neg good_neg film_neg . good"),
+        ("I don\u2019t like it; fun", {"negation": "mark"}, "i don't like_neg it_neg ; fun"),
+        ("no, NEVER good! good", {"negation": "mark"}, "no , never_neg good_neg ! good"),
         ("nothing else", {"negation": "mark", "case": "keep"}, "nothing else_neg"),
-        ("knot nowhereland n't", {"negation": "mark"}, "knot nowhereland n t"),
-        ("won't be loving it", {"negation": "mark", "normal_form": "stem", "stop_words": "drop"}, "won t love_neg"),
+        ("knot nowhereland n't", {"negation": "mark"}, "knot nowhereland n't"),
+        ("won't be loving it", {"negation": "mark", "normal_form": "stem", "stop_words": "drop"}, "won't love_neg"),
         ("wow! what? yes.", {"punctuation": "drop"}, "wow what yes"),
         ("not it! good", {"punctuation": "drop", "negation": "mark"}, "not it_neg good"),
     ],
@@ -78,9 +78,7 @@ def test_the_stop_list_holds_no_negation_in_any_of_its_spellings() -> None:
 
 @pytest.mark.parametrize("stuff", ["😀👍🏽", "👨\u200d👩\u200d👧", "🇫🇷", "(•‿•)", "5️⃣"])
 def test_emoji_are_left_alone(stuff: str) -> None:
-    every = Cleaning(
-        html="full", urls="drop", stop_words="drop", normal_form="stem", negation="mark", punctuation="drop"
-    )
+    every = Cleaning(html="full", urls="drop", stop_words="drop", normal_form="stem", negation="mark")
     assert stuff in cleaner(every, learning_forms(every))(f"the film {stuff} was not good!")
 
 
@@ -95,7 +93,7 @@ def test_lemmas_are_those_of_the_dictionary(word: str, expected: str) -> None:
 
 def test_lemmas_replace_words_but_never_a_negation() -> None:
     wordnet_or_skip()
-    assert tokens("The films were not Loved; nothing was", normal_form="lemma") == ("the film be not loved nothing be")
+    assert tokens("The films were not Loved; nothing was", normal_form="lemma") == "the film be not loved ; nothing be"
 
 
 def test_lemmas_without_wordnet_say_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

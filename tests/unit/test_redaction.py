@@ -34,6 +34,7 @@ from sentiment.storage import Storage
         ("(415) 555-2671", "[phone]"),
         ("415-555-2671, 415.555.2671", "[phone], [phone]"),
         ("030 1234567 or 07700 900123", "[phone] or [phone]"),
+        ("73,001.00 2000-01-01 01/01/2000", "73,001.00 2000-01-01 01/01/2000"),
         ("Tel: 555 0142 33", "Tel: [phone]"),
         ("call me on 5550142", "call me on [phone]"),
         ('{"user_id": "A3SGXH7AUHU8GW", "text": "x"}', '{"user_id": "[user]", "text": "x"}'),
