@@ -56,7 +56,10 @@ def test_data_is_taken_in_once_whatever_the_store_does(
     store.misbehave()
     assert injected >= 2, "the test injected too little to say anything"
     assert "attempt 1 of 10 failed, again in" in caplog.text
-    assert (result.accepted, result.predictions, result.snapshot) == (ROWS, 3, "reviews@v1")
+    assert (result.accepted, result.predictions) == (ROWS, 3)
+    writes = [commit for commit in Reviews(storage).commits() if commit["operation"] == "WRITE"]
+    assert result.snapshot == f"reviews@v{writes[0]['version']}"
+    assert len(writes) == 1, "an answer that got lost may make a table twice, but never its rows"
     assert len(read_snapshot(storage, 1)) == ROWS
     assert len(Ledger(storage).entries()) == 3
     assert storage.list("inbox") == []
