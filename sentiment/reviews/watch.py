@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from sentiment.storage import Object, Storage
 
 if TYPE_CHECKING:
     import boto3
+
+
+_UNFINISHED = re.compile(r"#\d+$")
+"""What a file is called on a local disk while `Storage.upload` writes it; nobody else sees it either."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Inbox:
         """
         there: dict[str, list[Object]] = defaultdict(list)
         for item in self._storage.objects(INBOX):
+            if _UNFINISHED.search(item.path):
+                continue
             there[item.path.removeprefix(f"{INBOX}/").split("/", 1)[0]].append(item)
         marks = {name: _mark(items) for name, items in there.items()}
         known = {name: mark for name, mark in marks.items() if announced.get(name) == mark}

@@ -106,7 +106,7 @@ def sentiment(
         with pytest.raises(SystemExit):
             main(["data", *arguments])
         said = capsys.readouterr()
-        return said.out + said.err
+        return said.out or said.err
 
     return run
 
