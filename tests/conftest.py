@@ -23,6 +23,11 @@ for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest and mostly waits, so that two processes end at the same time."""
+    items.sort(key=lambda item: "platform" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def complete_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that a test drops into an inbox need no time to settle."""
