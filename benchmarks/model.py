@@ -32,7 +32,7 @@ NAMES = ["negative", "positive"]
 SHOWN = ("accuracy", "auc", "log_loss", "expected_calibration_error")
 FOLDS = 3
 SHORT = 120  # characters
-SINGLES = 2_000
+SINGLES = 300
 
 Texts = tuple[list[str], list[str]]
 Answers = Callable[[list[str]], np.ndarray]
