@@ -76,7 +76,7 @@ def sentiment_experiment() -> None:
 
         settings = task_settings()
         with clear_failures():
-            found = conclude(settings, Plan(**begun), registry=Registry(settings))
+            found = conclude(Plan(**begun), registry=Registry(settings))
         return {"best": found.results[0].trial, "run_id": found.run_id}
 
     begun = plan()

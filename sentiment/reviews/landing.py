@@ -3,7 +3,7 @@
 A server writes small immutable files, ``landing/<table>/<utc>-<uuid>.jsonl``, with no coordination between
 servers. The move reads up to a thousand of them into one Delta commit that records every file name, and then
 deletes them. A file that a commit has recorded is only deleted, so a move that was killed anywhere can be
-repeated. A file that cannot be read is moved to ``landing/rejected/``, never lost.
+repeated. A file that cannot be read is moved to ``landing/rejected/``, redacted like everything else, never lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from sentiment.reviews.redaction import redact_all
+from sentiment.reviews.redaction import redact, redact_all
 from sentiment.reviews.table import Table
 from sentiment.settings import Settings
 from sentiment.storage import Storage
@@ -77,7 +77,8 @@ def _move(storage: Storage, table: Table, paths: list[str], *, parse: Parse, tex
     redacted = Counter[str]()
     while True:
         recorded = table.recorded(_name(path) for path in paths)
-        batches = _read_all(storage, table, [path for path in paths if _name(path) not in recorded], parse)
+        new = [path for path in paths if _name(path) not in recorded]
+        batches = _read_all(storage, table, new, parse, redacting=text is not None)
         frame = pd.DataFrame([row for batch in batches.values() for row in batch], columns=table.schema.names)
         if text is not None:
             frame[text], redacted = redact_all(frame[text])
@@ -89,16 +90,22 @@ def _move(storage: Storage, table: Table, paths: list[str], *, parse: Parse, tex
     return Moved(len(frame), redacted)
 
 
-def _read_all(storage: Storage, table: Table, paths: list[str], parse: Parse) -> dict[str, list[dict[str, Any]]]:
+def _read_all(
+    storage: Storage, table: Table, paths: list[str], parse: Parse, *, redacting: bool
+) -> dict[str, list[dict[str, Any]]]:
     batches = {}
     for path in paths:
         try:
-            batches[path] = _rows(_name(path), storage.read(path), parse)
+            data = storage.read(path)
         except FileNotFoundError:  # another mover was here
             continue
+        try:
+            batches[path] = _rows(_name(path), data, parse)
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("%s: %s is not readable (%s); moved to %s/", table.name, path, error, REJECTED)
-            storage.move(path, f"{REJECTED}/{_name(path)}")
+            kept = redact(data.decode(errors="replace"))[0].encode() if redacting else data
+            storage.write(f"{REJECTED}/{_name(path)}", kept)
+            storage.delete(path)
     return batches
 
 

@@ -236,7 +236,7 @@ class Table:
                 rows = None  # a scan that failed is over
                 raise
 
-        while (batch := self._read("read", following, version)) is not None:
+        while (batch := self._read(following, version)) is not None:
             given += batch.num_rows
             yield batch
 
@@ -265,7 +265,7 @@ class Table:
         if table is None:
             return self.schema.empty_table().select(names)
         return self._read(
-            "read", lambda: table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where), version
+            lambda: table.to_pyarrow_dataset(schema=self.schema).to_table(columns=names, filter=where), version
         )
 
     def read_newest(
@@ -286,9 +286,9 @@ class Table:
         rows = self.read(where=where, version=version).sort_by([(name, "ascending") for name in by])
         return (rows if newest is None else rows.slice(max(0, len(rows) - newest))).to_pandas()
 
-    def _read(self, what: str, call: Callable[[], _T], version: int | None) -> _T:
+    def _read(self, call: Callable[[], _T], version: int | None) -> _T:
         try:
-            return self._persist(what, call)
+            return self._persist("read", call)
         except StorageError as error:
             if version is None or not isinstance(error.__cause__, FileNotFoundError):
                 raise

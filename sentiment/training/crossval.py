@@ -47,6 +47,8 @@ class TrialResult:
 
     Attributes
     ----------
+    rows : int
+        Reviews, each of which was held out once.
     metrics : dict of str to float
         Means over the folds; see `sentiment.training.evaluate.evaluate`.
     errors : dict of str to float
@@ -58,6 +60,7 @@ class TrialResult:
     """
 
     trial: str
+    rows: int
     metrics: dict[str, float]
     errors: dict[str, float]
     folds: dict[str, list[float]]
@@ -108,6 +111,7 @@ def cross_validate(rows: Rows, trial: Trial, *, seed: int = 0) -> TrialResult:
             found.setdefault(name, []).append(value)
     return TrialResult(
         trial=trial.name,
+        rows=len(rows.labels),
         metrics={name: float(np.mean(values)) for name, values in found.items()},
         errors={name: float(np.std(values, ddof=1) / np.sqrt(len(values))) for name, values in found.items()},
         folds=found,

@@ -102,10 +102,12 @@ def try_one(settings: Settings, plan: Plan, trial: str, *, registry: Registry) -
     runs = StudyRuns(registry)
     if found := runs.result(plan.run_id, trial):
         return found
-    return _tried(settings, runs, plan, chosen.trial(trial), _rows(settings, plan, chosen))
+    result = cross_validate(_rows(settings, plan, chosen), chosen.trial(trial), seed=settings.training.seed)
+    runs.log_result(plan.run_id, chosen.trial(trial), result)
+    return result
 
 
-def conclude(settings: Settings, plan: Plan, *, registry: Registry) -> Comparison:
+def conclude(plan: Plan, *, registry: Registry) -> Comparison:
     """Log the comparison of all trials of a study, table and pictures, and end it.
 
     Raises
@@ -122,9 +124,8 @@ def conclude(settings: Settings, plan: Plan, *, registry: Registry) -> Compariso
             f"The study {plan.study} has no result of {', '.join(missing)}.", fix="Run the study again: it goes on."
         )
     there = sorted(filter(None, results), key=lambda result: (-result.metrics["macro_f1"], result.trial))
-    rows = len(_training(settings, plan))
     runs.conclude(plan.run_id, chosen, there)
-    return Comparison(plan.study, plan.snapshot, rows, plan.run_id, there)
+    return Comparison(plan.study, plan.snapshot, there[0].rows, plan.run_id, there)
 
 
 def experiment(
@@ -152,7 +153,7 @@ def experiment(
             runs.log_result(begun.run_id, trial, result)
             done += 1
             announce(f"{done} of {len(chosen.trials)}: {trial.name}: accuracy {result.metrics['accuracy']:.1%}")
-    return conclude(settings, begun, registry=registry)
+    return conclude(begun, registry=registry)
 
 
 def _in_parallel(rows: Rows, trials: Sequence[Trial], *, seed: int, jobs: int) -> Iterator[tuple[Trial, TrialResult]]:
@@ -166,25 +167,15 @@ def _in_parallel(rows: Rows, trials: Sequence[Trial], *, seed: int, jobs: int) -
         yield by_name[result.trial], result
 
 
-def _tried(settings: Settings, runs: StudyRuns, plan: Plan, trial: Trial, rows: Rows) -> TrialResult:
-    result = cross_validate(rows, trial, seed=settings.training.seed)
-    runs.log_result(plan.run_id, trial, result)
-    return result
-
-
 def _rows(settings: Settings, plan: Plan, study: Study) -> Rows:
     def count() -> Rows:
-        reviews = _training(settings, plan)
+        version = parse_snapshot(plan.snapshot)
+        reviews = read_snapshot(Storage(settings), version, split="train", newest=plan.newest)
         texts, labels, ids = (reviews[name].tolist() for name in ("text", "label", "review_id"))
         return count_rows(texts, labels, ids, study)
 
     parts = [plan.snapshot, plan.newest, settings.data.scheme.value, study.longest, study.columns]
     return shared_rows(settings, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32], count)
-
-
-def _training(settings: Settings, plan: Plan) -> Any:
-    version = parse_snapshot(plan.snapshot)
-    return read_snapshot(Storage(settings), version, split="train", newest=plan.newest)
 
 
 def _latest(settings: Settings) -> str:

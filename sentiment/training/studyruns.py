@@ -13,7 +13,7 @@ from sentiment.training.crossval import TrialResult
 from sentiment.training.studies import Study, Trial
 
 STUDY, TRIAL, KEY = "sentiment.study", "sentiment.trial", "sentiment.study_key"
-_PARENT, _NAME, _RESULT = "mlflow.parentRunId", "mlflow.runName", "result.json"
+_PARENT, _NAME, _RESULT = "mlflow.parentRunId", "mlflow.runName", "sentiment.result"
 _SHOWN = ("accuracy", "macro_f1", "auc", "log_loss", "expected_calibration_error")
 
 
@@ -43,7 +43,7 @@ class StudyRuns:
             if not found:
                 return None
             tags = found[0].data.tags
-        return TrialResult(**json.loads(tags["sentiment.result"]))
+        return TrialResult(**json.loads(tags[_RESULT]))
 
     def log_result(self, parent: str, trial: Trial, result: TrialResult) -> None:
         """Log a trial as a run below its study; it counts once it is complete."""
@@ -65,7 +65,7 @@ class StudyRuns:
                 metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
                 params=[Param(name, str(value)) for name, value in said.items()],
             )
-            client.set_tag(run.info.run_id, "sentiment.result", json.dumps(result.to_dict()))
+            client.set_tag(run.info.run_id, _RESULT, json.dumps(result.to_dict()))
             client.set_terminated(run.info.run_id)
 
     def conclude(self, parent: str, study: Study, results: Sequence[TrialResult]) -> None:

@@ -43,7 +43,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     begun = plan(settings, registry=registry, study="baseline")
     first = try_one(settings, begun, begun.trials[1], registry=registry)
     with pytest.raises(NotEnoughDataError) as caught:
-        conclude(settings, begun, registry=registry)
+        conclude(begun, registry=registry)
     said: list[str] = []
     whole = experiment(settings, registry=registry, study="baseline", announce=said.append)
     return Studied(settings, registry, first, caught.value.message, whole, said)

@@ -376,6 +376,15 @@ def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
     assert not good.exists()
 
 
+def test_what_is_kept_aside_holds_no_personal_data(settings: Settings) -> None:
+    damaged = land(settings, record(0, text="Write to jane@example.org"), tail='{"half')
+    assert ingest_predictions(settings) == 0
+    kept = Path(settings.storage.root, "landing", "rejected", damaged.name).read_text()
+    assert "Write to [email]" in kept
+    assert kept.endswith('{"half')
+    assert "jane@example.org" not in kept
+
+
 def test_predictions_are_read_by_half_open_interval_newest_last(settings: Settings) -> None:
     for minutes in ((5, 1), (3, 2, 4)):
         land(settings, *map(record, minutes))
