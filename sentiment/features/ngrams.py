@@ -143,7 +143,8 @@ class NgramVectorizer(TextTransformer):
     def vocabulary(self) -> Vocabulary:
         """The chosen n-grams."""
         check_is_fitted(self, "word_ends_")
-        return Vocabulary(self.keys_, self.word_text_, self.word_ends_)
+        kept: Vocabulary | None = self.__dict__.get("_vocabulary")  # with its table, which takes a while to make
+        return kept or Vocabulary(self.keys_, self.word_text_, self.word_ends_)
 
     @property
     def chain(self) -> Chain:
@@ -162,13 +163,14 @@ class NgramVectorizer(TextTransformer):
     def __getstate__(self) -> dict[str, Any]:
         if "_learner" in self.__dict__:
             self.vocabulary  # noqa: B018  worked out now, because the texts stay behind
-        return {name: value for name, value in super().__getstate__().items() if name != "_learner"}
+        left_behind = ("_learner", "_vocabulary")
+        return {name: value for name, value in super().__getstate__().items() if name not in left_behind}
 
     def _learn(self, learner: Learner) -> Selection:
         selection = learner.select(
             longest=self.max_ngram, least=self.min_documents, most=self.max_features, by_label=self.by_label
         )
-        vocabulary = selection.vocabulary
+        vocabulary = self._vocabulary = selection.vocabulary
         self.keys_, self.word_text_, self.word_ends_ = vocabulary.keys, vocabulary.text, vocabulary.ends
         self.forms_ = learner.forms.to_array(vocabulary.words() if learner.forms else ())
         return selection

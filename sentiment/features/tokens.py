@@ -12,13 +12,13 @@ of Thue and Morse, from about a thousand letters), so the few tokens that are lo
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.features.cells import cells
 from sentiment.features.clean import MARKS, clean, words
 
 BATCH_CHARACTERS = 1 << 18
@@ -32,7 +32,11 @@ _MASK = (1 << 64) - 1
 _STEP = np.uint64(0xD1342543DE82EF95)
 _LONG = 256  # letters; no two words of fewer can be made to collide by that construction
 _SEPARATOR = "\n"  # not part of any token, so no token reaches from one text into the next
-_OTHER, _WORD, _MARK = 0, 1, 2
+_OTHER, _WORD, _MARK = 0, 1, 2  # see `_borders`
+
+_SHORT = 1_000  # characters
+_SEEN: dict[str, bytes] = {}
+_MOST_SEEN, _LONGEST_SEEN = 50_000, 40  # tokens, letters
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,8 @@ class NgramKeys:
     keys : ndarray of uint64, shape (max_ngram, tokens)
         ``keys[n - 1, i]`` is the key of the n tokens that start with token i, `NO_NGRAM` if there are not
         so many left in its text.
-    rows : ndarray of int64, shape (tokens,)
-        The text, counted from 0 within the batch, to which each token belongs; ascending.
-    texts : int
-        How many texts there are, those without tokens included.
+    bounds : ndarray of int64, shape (texts + 1,)
+        Text i, counted from 0 within the batch, has the tokens from ``bounds[i]`` to before ``bounds[i + 1]``.
     cleaned : str
         The cleaned texts, end to end with a separator between them.
     starts, ends : ndarray of int64, shape (tokens,)
@@ -55,28 +57,25 @@ class NgramKeys:
     """
 
     keys: NDArray[np.uint64]
-    rows: NDArray[np.int64]
-    texts: int
+    bounds: NDArray[np.int64]
     cleaned: str
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
+
+    @property
+    def texts(self) -> int:
+        """How many texts there are, those without tokens included."""
+        return len(self.bounds) - 1
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The text to which each token belongs, shape (tokens,), ascending."""
+        return np.repeat(np.arange(self.texts), np.diff(self.bounds))
 
     def word(self, length: int, token: int) -> str:
         """Return the n-gram of `length` tokens that starts with a token, joined by single spaces."""
         between = self.cleaned[self.starts[token] : self.ends[token + length - 1]]
         return between if length == 1 else " ".join(words(between))
-
-    def distinct(self, columns: NDArray[np.int32], width: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return text and column of the n-grams whose column is not negative, once a text, in order.
-
-        Parameters
-        ----------
-        columns : ndarray of int32, shape of `keys`
-            Column of each n-gram in a matrix of `width` columns.
-        """
-        found = cells(self.rows, columns, height=self.texts, width=width)
-        rows = np.repeat(np.arange(self.texts), np.diff(found.ends, prepend=0))
-        return rows, found.columns
 
 
 def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], str] = clean) -> NgramKeys:
@@ -89,17 +88,49 @@ def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], st
     codes, kinds = _characters(joined)
     starts, ends = _borders(kinds)
     hashes = _token_hashes(codes, starts, ends)
-    for token in np.flatnonzero(ends - starts > _LONG).tolist():
-        hashes[token] = _long_hash(joined[starts[token] : ends[token]])
-    tokens = _mix(hashes)
-    limits = np.cumsum([len(text) + len(_SEPARATOR) for text in cleaned], dtype=np.int64)
-    rows = np.repeat(np.arange(len(texts)), np.diff(np.searchsorted(starts, limits), prepend=0))
-    return NgramKeys(_combine(tokens, rows, max_ngram), rows, len(texts), joined, starts, ends)
+    lengths = ends - starts
+    if len(lengths) and lengths.max() > _LONG:
+        for token in np.flatnonzero(lengths > _LONG).tolist():
+            hashes[token] = _long_hash(joined[starts[token] : ends[token]])
+    limits = list(accumulate([len(text) + len(_SEPARATOR) for text in cleaned], initial=0))
+    bounds = starts.searchsorted(limits)
+    return NgramKeys(_combine(_mix(hashes), bounds[1:], max_ngram), bounds, joined, starts, ends)
+
+
+def text_keys(text: str, max_ngram: int, cleaner: Callable[[str], str] = clean) -> NDArray[np.uint64]:
+    """Hash the word n-grams of one text, shape (n-grams,), those of one token first.
+
+    They are the keys that `ngram_keys` gives, sooner if the text is short: for some twenty tokens, looking each
+    of them up among those that were hashed before takes less time than the calls of numpy that hash them.
+    """
+    cleaned = cleaner(text)
+    if len(cleaned) <= _SHORT:
+        try:
+            tokens = np.frombuffer(b"".join(map(_SEEN.__getitem__, words(cleaned))), np.uint64)
+        except KeyError:
+            _see(ngram_keys([cleaned], 1, str))
+        else:
+            longer = [tokens]
+            for extra in range(1, min(max_ngram, len(tokens))):
+                longer.append(longer_keys(longer[-1][:-1], tokens[extra:]))
+            return np.concatenate(longer)
+    keys = ngram_keys([cleaned], max_ngram, str).keys
+    found: NDArray[np.uint64] = keys[keys != NO_NGRAM]
+    return found
+
+
+def _see(ngrams: NgramKeys) -> None:
+    """Remember the keys of tokens, which are the same in every model; begin anew when they are many."""
+    if len(_SEEN) >= _MOST_SEEN:
+        _SEEN.clear()
+    for token in np.flatnonzero(ngrams.ends - ngrams.starts <= _LONGEST_SEEN).tolist():
+        _SEEN[ngrams.word(1, token)] = ngrams.keys[0, token].tobytes()
 
 
 def longer_keys(prefixes: NDArray[np.uint64], lasts: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the keys of n-grams from those of their first n-1 tokens and of their last one."""
-    return _mix(prefixes * _STEP + lasts)
+    keys: NDArray[np.uint64] = prefixes * _STEP + lasts
+    return keys
 
 
 def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[slice]:
@@ -115,13 +146,16 @@ def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[sli
 
 
 def _characters(joined: str) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8]]:
-    """Code points and the kind of each; one byte a character where the text allows it."""
+    """Code points, one byte each where the text allows it, and the kind of each, with an `_OTHER` at both ends."""
     try:
-        codes: NDArray[np.unsignedinteger] = np.frombuffer(joined.encode("latin-1"), np.uint8)
-        return codes, _kinds(0x100)[codes]
+        encoded = joined.encode("latin-1")
+        codes: NDArray[np.unsignedinteger] = np.frombuffer(encoded, np.uint8)
+        return codes, np.frombuffer(b"\0%b\0" % encoded.translate(_small_kinds()), np.uint8)
     except UnicodeEncodeError:
         codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
-        return codes, _kinds(0x110000)[codes]
+        kinds = np.zeros(len(codes) + 2, np.uint8)
+        _kinds(0x110000).take(codes, out=kinds[1:-1])
+        return codes, kinds
 
 
 @lru_cache
@@ -135,14 +169,20 @@ def _kinds(size: int) -> NDArray[np.uint8]:
     return kinds
 
 
+@lru_cache
+def _small_kinds() -> bytes:
+    return _kinds(0x100).tobytes()
+
+
 def _borders(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where tokens start, and where they end (exclusive)."""
-    word, mark = kinds == _WORD, kinds == _MARK
-    change = np.ones(len(kinds) + 1, np.bool_)
-    change[1:-1] = word[1:] != word[:-1]
-    starts = np.flatnonzero((word & change[:-1]) | mark)
-    ends = np.flatnonzero((word & change[1:]) | mark) + 1
-    return starts, ends
+    """Where tokens start, and where they end (exclusive).
+
+    A word character starts a token unless it follows another one, and a mark always does: its kind is greater
+    than the last bit of the kind before it. Ends are the same read backwards.
+    """
+    words = kinds & np.uint8(_WORD)
+    inner = kinds[1:-1]
+    return np.flatnonzero(inner > words[:-2]), np.flatnonzero(inner > words[2:]) + 1
 
 
 def _token_hashes(
@@ -152,7 +192,10 @@ def _token_hashes(
     powers, inverses = _powers(size) if size <= 2 * BATCH_CHARACTERS else _powers.__wrapped__(size)
     prefix = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(codes * powers[: len(codes)], out=prefix[1:])
-    return (prefix[ends] - prefix[starts]) * inverses[starts]
+    hashes: NDArray[np.uint64] = prefix.take(ends)
+    hashes -= prefix.take(starts)
+    hashes *= inverses.take(starts)
+    return hashes
 
 
 def _long_hash(word: str) -> np.uint64:
@@ -181,10 +224,12 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values
 
 
-def _combine(tokens: NDArray[np.uint64], rows: NDArray[np.int64], max_ngram: int) -> NDArray[np.uint64]:
-    keys = np.full((max_ngram, len(tokens)), NO_NGRAM, np.uint64)
+def _combine(tokens: NDArray[np.uint64], ends: NDArray[np.int64], max_ngram: int) -> NDArray[np.uint64]:
+    """Keys of all n-grams of tokens of texts that end, exclusive, at `ends`, the last of which is their number."""
+    keys = np.zeros((max_ngram, len(tokens)), np.uint64)
     keys[0] = tokens
     for extra in range(1, min(max_ngram, len(tokens))):
-        longer = longer_keys(keys[extra - 1, :-extra], tokens[extra:])
-        keys[extra, :-extra] = np.where(rows[:-extra] == rows[extra:], longer, np.uint64(NO_NGRAM))
+        keys[extra, :-extra] = longer_keys(keys[extra - 1, :-extra], tokens[extra:])
+        for before in range(1, extra + 1):
+            keys[extra, ends - before] = NO_NGRAM  # before the first token it wraps to the last ones, which have none
     return keys

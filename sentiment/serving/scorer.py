@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from sentiment.cleaning import Cleaning
 from sentiment.errors import IntegrityError
+from sentiment.features.cells import distinct
 from sentiment.features.chain import Chain
-from sentiment.features.tokens import NgramKeys, batches, ngram_keys
+from sentiment.features.tokens import batches, ngram_keys, text_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file format; a scorer reads no other."""
+
+_BATCH_CHARACTERS = 1 << 16  # what is worked on stays near the processor
 
 BASELINE = "(baseline)"
 """Stands for the intercept among the contributions; no n-gram holds a bracket."""
@@ -55,7 +59,8 @@ def probabilities_of(margins: NDArray[np.float64]) -> NDArray[np.float64]:
         the margins are.
     """
     if margins.shape[1] == 1:
-        margins = np.hstack([-margins, margins])
+        both: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, np.concatenate([margins, -margins], axis=1)))
+        return both
     logs = -np.logaddexp(0.0, -margins)
     shares = np.exp(logs - logs.max(axis=1, keepdims=True))
     probabilities: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
@@ -115,13 +120,17 @@ class Scorer:
 
     def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the log-odds before they become probabilities, shape (texts, 1 or labels)."""
+        if len(texts) == 1:
+            columns = self._columns_of(texts[0])
+            alone = [np.add.reduce(weights.take(columns), dtype=np.float64) for weights in self.weights]
+            return np.array([alone]) / sqrt(len(columns) or 1) + self.intercepts
         margins = np.empty((len(texts), len(self.intercepts)))
-        for batch in batches(texts):
-            keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
-            rows, columns = self._known(keys)
-            factors = length_factors(np.bincount(rows, minlength=keys.texts))
+        for batch in batches(texts, _BATCH_CHARACTERS):
+            rows, columns = self._known(texts[batch])
+            height = batch.stop - batch.start
+            factors = length_factors(np.bincount(rows, minlength=height))
             for index, weights in enumerate(self.weights):
-                sums = np.bincount(rows, weights[columns], minlength=keys.texts)
+                sums = np.bincount(rows, weights.take(columns), minlength=height)
                 margins[batch, index] = sums * factors + self.intercepts[index]
         return margins
 
@@ -146,7 +155,7 @@ class Scorer:
         labels they sum to the mean of the margins, each counted by the position of its label from -1 (the
         worst) to 1 (the best).
         """
-        _, columns = self._known(ngram_keys([text], self.max_ngram, self.chain.clean))
+        columns = self._columns_of(text)
         factor = length_factors(np.array(len(columns)))
         values = (self._towards_positive @ self.weights[:, columns] * factor).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
@@ -161,10 +170,9 @@ class Scorer:
     def support(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return in how many of the texts each n-gram occurs, and the sum of those texts' `length_factors`."""
         counts, factors = np.zeros(len(self.vocabulary), np.int64), np.zeros(len(self.vocabulary))
-        for batch in batches(texts):
-            keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
-            rows, columns = self._known(keys)
-            lengths = np.bincount(rows, minlength=keys.texts)
+        for batch in batches(texts, _BATCH_CHARACTERS):
+            rows, columns = self._known(texts[batch])
+            lengths = np.bincount(rows)
             counts += np.bincount(columns, minlength=len(counts))
             factors += np.bincount(columns, length_factors(lengths)[rows], minlength=len(counts))
         return counts, factors
@@ -218,8 +226,16 @@ class Scorer:
             )
         return scorer
 
-    def _known(self, ngrams: NgramKeys) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        return ngrams.distinct(self.vocabulary.columns(ngrams.keys), len(self.vocabulary))
+    def _known(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return text and column of the n-grams that are known, once a text."""
+        ngrams = ngram_keys(texts, self.max_ngram, self.chain.clean)
+        return distinct(ngrams.rows, self.vocabulary.columns(ngrams.keys))
+
+    def _columns_of(self, text: str) -> NDArray[np.int32]:
+        """Return the columns of the n-grams of one text that are known, ascending."""
+        columns = self.vocabulary.known(text_keys(text, self.max_ngram, self.chain.clean))
+        columns.sort()
+        return np.concatenate((columns[:1], columns[1:][columns[1:] != columns[:-1]]))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         header = {
@@ -273,8 +289,8 @@ def _problem(scorer: Scorer) -> str:
             return f"{name} has shape {array.shape} and type {array.dtype}, not {shape} and {np.dtype(dtype)}"
     if labels < 2 or not len(words) or not 1 <= scorer.max_ngram <= 8:
         return f"{labels} labels, {len(words)} n-grams, longest n-gram {scorer.max_ngram}"
-    if not np.all(words.keys[1:] > words.keys[:-1]) or np.any(np.diff(words.ends, prepend=0) < 0):
-        return "keys or words are out of order"
+    if np.any(np.diff(words.ends, prepend=0) < 0):
+        return "words are out of order"
     if words.ends[-1] != len(words.text):
         return "words are cut off"
     if not (np.isfinite(scorer.weights).all() and np.isfinite(scorer.intercepts).all()):

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from sentiment.errors import DataError, ModelError, NotEnoughDataError
-from sentiment.features.cells import cells
+from sentiment.features.cells import cells, distinct
 from sentiment.features.clean import PATTERN, clean, words
 from sentiment.features.corpus import Corpus, in_batches
 from sentiment.features.counts import Counter
@@ -22,8 +22,8 @@ from sentiment.features.dictionary import Dictionary
 from sentiment.features.hashed import HashedNgramVectorizer
 from sentiment.features.ngrams import NgramVectorizer
 from sentiment.features.selection import select
-from sentiment.features.tokens import NgramKeys, batches, ngram_keys
-from sentiment.features.vocabulary import UNKNOWN, Vocabulary
+from sentiment.features.tokens import NgramKeys, batches, ngram_keys, text_keys
+from sentiment.features.vocabulary import UNKNOWN, Vocabulary, perfect_hash
 
 ODD = "abAB İıßΣς!?_-'<>/br\n\t\x1c\x85\u2028éÿ日本😀٣²\u0301\ud800\udfff\x00"
 ANY_TEXT = st.one_of(
@@ -118,6 +118,24 @@ def test_a_text_has_the_same_keys_alone_and_in_company(texts: list[str]) -> None
         assert ngram_keys([texts[text]], 2).keys.tolist() == [one, two]
 
 
+@given(CORPUS, st.integers(1, 4))
+@UNHURRIED
+def test_a_short_text_has_the_same_keys_the_first_time_and_later(texts: list[str], longest: int) -> None:
+    for text in texts:
+        keys = ngram_keys([text], longest).keys
+        expected = keys[keys != 0].tolist()
+        assert text_keys(text, longest).tolist() == expected
+        assert text_keys(text, longest).tolist() == expected
+
+
+def test_what_is_remembered_of_tokens_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, bytes] = {}
+    monkeypatch.setattr("sentiment.features.tokens._SEEN", seen)
+    monkeypatch.setattr("sentiment.features.tokens._MOST_SEEN", 3)
+    assert [len(text_keys(text, 1)) for text in ("a b", f"c {'d' * 99}", "e", "f g", "a e")] == [2, 2, 1, 2, 2]
+    assert set(seen) == {"a", "e"}
+
+
 @given(st.lists(st.text("ab ", max_size=30), max_size=20), st.integers(1, 40))
 def test_batches_cover_every_text_once_in_order(texts: list[str], limit: int) -> None:
     slices = list(batches(texts, limit))
@@ -134,7 +152,23 @@ def test_a_vocabulary_finds_its_keys_and_no_others(known: set[int], others: list
     asked = [*known, *others, *(key + 1 for key in known if key + 1 < 2**64), 0, 2**64 - 1]
     expected = [sorted(known).index(key) if key in known else UNKNOWN for key in asked]
     assert vocabulary.columns(np.array(asked, dtype=np.uint64)).tolist() == expected
+    assert vocabulary.known(np.array([key for key in asked if key], np.uint64)).tolist() == [
+        column for column in expected if column != UNKNOWN
+    ]
     assert vocabulary.words() == [str(key) for key in keys]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1_000, 50_000])
+def test_every_key_has_a_place_of_its_own(size: int) -> None:
+    keys = np.random.default_rng(size).choice(2**62, size, replace=False).astype(np.uint64)
+    _, places = perfect_hash(keys)
+    assert np.sort(places[places != UNKNOWN]).tolist() == list(range(size))
+    assert len(places) <= max(16, 4 * size)
+
+
+def test_keys_that_repeat_are_refused_and_not_tried_for_ever() -> None:
+    with pytest.raises(ValueError, match="3 keys cannot be told apart"):
+        perfect_hash(np.array([5, 9, 5], dtype=np.uint64))
 
 
 @given(CORPUS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 30))
@@ -167,7 +201,7 @@ def test_tokens_keep_their_numbers_however_close_the_keys(batches_: list[list[in
         text = " ".join(map(str, keys))
         ends = np.cumsum([len(str(key)) + 1 for key in keys], dtype=np.int64) - 1
         starts = np.append(0, ends[:-1] + 1) if keys else ends
-        ngrams = NgramKeys(np.array([keys], np.uint64), np.zeros(len(keys), np.int64), 1, text, starts, ends)
+        ngrams = NgramKeys(np.array([keys], np.uint64), np.array([0, len(keys)]), text, starts, ends)
         expected = [known.setdefault(key, len(known)) for key in keys]
         assert dictionary.numbers(ngrams).tolist() == expected
     assert dictionary.words == [str(key) for key in known]
@@ -181,7 +215,10 @@ def test_tokens_keep_their_numbers_however_close_the_keys(batches_: list[list[in
 def test_cells_are_the_occurrences_added_up(occurrences: list[tuple[int, int]], width: int) -> None:
     occurrences = [(row, column and width - 7 + column if column >= 0 else -1) for row, column in occurrences]
     rows = np.array([row for row, _ in occurrences], np.int64)
-    found = cells(rows, np.array([[column for _, column in occurrences]], np.int32), height=5, width=width)
+    columns = np.array([[column for _, column in occurrences]], np.int32)
+    once = zip(*(each.tolist() for each in distinct(rows, columns)), strict=True)
+    assert sorted(once) == sorted({pair for pair in occurrences if pair[1] >= 0})
+    found = cells(rows, columns, height=5, width=width)
     counted = sorted(Counting(pair for pair in occurrences if pair[1] >= 0).items())
     assert found.columns.tolist() == [column for (_, column), _ in counted]
     assert found.counts.tolist() == [count for _, count in counted]
@@ -325,7 +362,7 @@ def _plain_key(tokens: list[str]) -> int:
         assert len(token) <= 256
         base = 0x9E3779B97F4A7C15
         last = _splitmix(sum(ord(character) * pow(base, power, 2**64) for power, character in enumerate(token)))
-        key = last if place == 0 else _splitmix(key * 0xD1342543DE82EF95 + last)
+        key = last if place == 0 else (key * 0xD1342543DE82EF95 + last) % 2**64
     return key
 
 
