@@ -195,10 +195,10 @@ def promote(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=_challenger(registry, model))
         notes.append(decision.outcome)
-    if decision.outcome == "promote":
+    if decision.permits:
         stage(settings, registry=registry, version=version.version)
     _show_decision(out, version.version, decision)
-    if decision.outcome != "promote":
+    if not decision.permits:
         raise typer.Exit(SAID_NO)
 
 
@@ -286,7 +286,7 @@ def run(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=candidate)
         notes.append(f"{decision.outcome}: {decision.reason}")
-    if decision.outcome != "promote":
+    if not decision.permits:
         _show_decision(out, version.version, decision)
         raise typer.Exit(SAID_NO)
     make_champion(settings, registry=registry, version=version.version)
