@@ -177,9 +177,6 @@ class GatePolicy(Section):
     log_loss_margin: float = Field(0.05, ge=0, description="Rise of the log-loss that is too much when it is proved.")
     slice_margin: Share = Field(0.05, description="Accuracy that any slice may lose at the most.")
     min_slice_rows: int = Field(50, ge=10, description="Slices with fewer held-out rows are not judged.")
-    known_margin: Share = Field(
-        0.02, description="Accuracy that may be lost on reviews the champion's snapshot holds, where new ones differ."
-    )
     max_contradiction: Share = Field(
         0.1, description="How far the labels of new reviews may contradict the champion (negative of Cohen's kappa)."
     )
