@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from sentiment.training.measures import CALIBRATION_BINS, Floats, calibration_bin
 
@@ -56,20 +56,20 @@ class Pairs:
 
     def p_not_worse(self, margin: float) -> float:
         """P-value of "worse by the margin or more"; small means proved no worse."""
-        return float(stats.norm.sf(self._score(-margin)))
+        return float(special.ndtr(-self._score(-margin)))
 
     def p_worse(self, margin: float) -> float:
         """P-value of "worse by the margin at the most"; small means proved worse than that."""
-        return float(stats.norm.cdf(self._score(-margin)))
+        return float(special.ndtr(self._score(-margin)))
 
     def p_better(self) -> float:
         """Exact p-value of "no better" (McNemar, one-sided)."""
         decided = self.gained + self.lost
-        return float(stats.binom.sf(self.gained - 1, decided, 0.5)) if decided else 1.0
+        return float(special.bdtrc(self.gained - 1, decided, 0.5)) if self.gained else 1.0
 
     def low(self, alpha: float) -> float:
         """Return what the difference is at the least with confidence ``1 - alpha`` (Tango's score interval)."""
-        limit, lowest = float(stats.norm.ppf(1 - alpha)), -1 + 1e-9
+        limit, lowest = float(special.ndtri(1 - alpha)), -1 + 1e-9
         if not self.rows or self._score(lowest) <= limit:
             return -1.0
         return float(optimize.brentq(lambda at: self._score(at) - limit, lowest, self.difference))
@@ -138,7 +138,7 @@ class Comparison:
 
 def _wanted(alpha: float) -> float:
     """Return how many standard errors wide the margin must be."""
-    return float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(POWER))
+    return float(special.ndtri(1 - alpha) + special.ndtri(POWER))
 
 
 def compare(
@@ -214,18 +214,22 @@ def _metrics(
     """Return each metric for each row of `counts`, which says how often each group of rows counts."""
     labels, groups = probabilities.shape[1], counts.shape[1]
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    sizes = counts @ np.bincount(group, minlength=groups)
-    confusion = counts @ _sums(group, truth * labels + answers, groups, labels**2)
-    confusion = confusion.reshape(-1, labels, labels)
-    right, occurring, answered = np.einsum("sii->si", confusion), confusion.sum(axis=2), confusion.sum(axis=1)
-    either = occurring + answered
-    f1 = np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
     losses = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], np.finfo(np.float64).eps))
-    gaps = _sums(group, calibration_bin(confidence), groups, CALIBRATION_BINS, confidence - (answers == truth))
+    parts = (
+        _sums(group, truth * labels + answers, groups, labels**2),
+        _sums(group, calibration_bin(confidence), groups, CALIBRATION_BINS, confidence - (answers == truth)),
+        np.bincount(group, losses, groups)[:, None],
+    )
+    sums = counts @ np.hstack(parts)  # one product: the counts are what is large
+    confusion = sums[:, : labels**2].reshape(-1, labels, labels)
+    sizes, gaps = confusion.sum(axis=(1, 2)), sums[:, labels**2 : -1]
+    right = np.einsum("sii->si", confusion)
+    either = confusion.sum(axis=2) + confusion.sum(axis=1)
+    f1 = np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
     return {
         "macro_f1": f1.sum(axis=1) / np.maximum((either > 0).sum(axis=1), 1),
-        "log_loss": counts @ np.bincount(group, losses, groups) / sizes,
-        "expected_calibration_error": np.abs(counts @ gaps).sum(axis=1) / sizes,
+        "log_loss": sums[:, -1] / sizes,
+        "expected_calibration_error": np.abs(gaps).sum(axis=1) / sizes,
     }
 
 
