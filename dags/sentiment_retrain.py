@@ -63,14 +63,19 @@ def sentiment_retrain() -> None:
             challenger, decision = judge(
                 settings, registry=registry, challenger=registry.candidate(candidate["run_id"])
             )
-        return {"version": challenger.version, "outcome": decision.outcome.value, "reason": decision.reason}
+        return {
+            "version": challenger.version,
+            "outcome": decision.outcome.value,
+            "permits": decision.permits,
+            "reason": decision.reason,
+        }
 
     @task(outlets=[CHAMPION])
     def promote(decision, *, params=None, outlet_events=None):
         from sentiment.registry import Registry
         from sentiment.training.promotion import promote
 
-        if decision["outcome"] != "promote" or not params["promote"]:
+        if not decision["permits"] or not params["promote"]:
             raise AirflowSkipException(f"The champion stays: {decision['outcome']}. {decision['reason']}")
         settings = task_settings()
         with clear_failures():

@@ -20,6 +20,7 @@ import typer
 
 from sentiment.cli_data import app as data_commands
 from sentiment.cli_experiment import experiment
+from sentiment.cli_gate import backtest
 from sentiment.cli_models import evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
@@ -173,6 +174,9 @@ app.command(
     )
 )(evaluate)
 app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', "sentiment explain --top 30"))(explain)
+app.command(epilog=_examples("sentiment backtest --policy new.toml", "sentiment backtest --policy new.toml --json"))(
+    backtest
+)
 app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
     experiment
 )
@@ -195,10 +199,10 @@ def promote(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=_challenger(registry, model))
         notes.append(decision.outcome)
-    if decision.outcome == "promote":
+    if decision.permits:
         stage(settings, registry=registry, version=version.version)
     _show_decision(out, version.version, decision)
-    if decision.outcome != "promote":
+    if not decision.permits:
         raise typer.Exit(SAID_NO)
 
 
@@ -286,7 +290,7 @@ def run(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=candidate)
         notes.append(f"{decision.outcome}: {decision.reason}")
-    if decision.outcome != "promote":
+    if not decision.permits:
         _show_decision(out, version.version, decision)
         raise typer.Exit(SAID_NO)
     make_champion(settings, registry=registry, version=version.version)

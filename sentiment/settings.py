@@ -6,6 +6,7 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 """
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -153,16 +154,55 @@ class TrainingSettings(Section):
     seed: int = Field(0, description="Seed of everything random in training.")
 
 
+class GateMode(StrEnum):
+    """`enforce`: only what passes is promoted. `dry_run`: judged, nothing promoted. `off`: promoted unjudged."""
+
+    enforce = "enforce"
+    dry_run = "dry_run"
+    off = "off"
+
+
 class GatePolicy(Section):
     """When a challenger may replace the champion."""
 
+    mode: GateMode = Field(
+        GateMode.enforce,
+        description="enforce; dry_run judges and records but promotes nothing; off promotes without comparing.",
+    )
     margin: Share = Field(0.01, description="Accuracy that may be lost at the most (non-inferiority margin).")
     alpha: float = Field(0.05, gt=0, lt=0.5, description="One-sided error rate of each test.")
+    macro_f1_margin: Share = Field(
+        0.02, description="Macro-F1 that may be lost at the most; judged where there are more than two labels."
+    )
+    log_loss_margin: float = Field(0.05, ge=0, description="Rise of the log-loss that is too much when it is proved.")
     slice_margin: Share = Field(0.05, description="Accuracy that any slice may lose at the most.")
     min_slice_rows: int = Field(50, ge=10, description="Slices with fewer held-out rows are not judged.")
+    max_contradiction: Share = Field(
+        0.1, description="How far the labels of new reviews may contradict the champion (negative of Cohen's kappa)."
+    )
     min_accuracy_gain: Share = Field(
         0.05, description="What a first model must gain over always guessing the commonest label."
     )
+    behaviour_margin: Share = Field(
+        0.05, description="Share of the behavioural cases of one kind that may fail in addition to the champion's."
+    )
+    behaviour_file: str = Field("", description="JSON lines with behavioural cases of your own, beside those built in.")
+    calibration_margin: Share = Field(0.02, description="Rise of the calibration error that is too much when proved.")
+    max_calibration_error: Share = Field(0.15, description="Calibration error that is too much when it is proved.")
+    max_model_mb: float = Field(200.0, gt=0, description="Largest model file, in megabytes.")
+    max_size_ratio: float = Field(
+        3.0, ge=1, description="Largest model file, as a multiple of the champion's; files under 10 MB may grow freely."
+    )
+    max_latency_ratio: float = Field(
+        2.0, ge=1, description="Longest single prediction, as a multiple of the champion's in the same run."
+    )
+    max_snapshot_days: float = Field(90, gt=0, description="Age of the newest review of a snapshot at the most.")
+    max_leaked_share: Share = Field(
+        0.001, description="Share of the held-out reviews whose text may be among the training reviews."
+    )
+    min_label_share: Share = Field(0.01, description="Share of the rarest label in training and held-out reviews.")
+    max_label_share: Share = Field(0.98, description="Share of the commonest label in training and held-out reviews.")
+    min_train_ratio: Share = Field(0.3, description="Fewest training reviews, as a share of the champion's.")
 
 
 class DriftPolicy(Section):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-
-import numpy as np
+from datetime import UTC, datetime
 
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
 from sentiment.model_records import Candidate, ModelVersion
 from sentiment.registry import Registry
-from sentiment.reviews.table import parse_snapshot, read_snapshot
-from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
-from sentiment.training.gate import Decision, Evidence, Outcome, decide
-from sentiment.training.slices import Traits
+from sentiment.training.evidence_gathering import gather_evidence
+from sentiment.training.gate import Decision, decide
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +35,9 @@ def judge(
     champion = registry.champion_or_none()
     if champion is not None and champion.run_id == challenger.run_id:
         return champion, read_decision(storage, champion.version)  # it has already won
-    evidence = _evidence(settings, registry=registry, challenger=challenger, champion=champion)
+    evidence = gather_evidence(
+        settings, registry=registry, challenger=challenger, champion=champion, now=datetime.now(UTC)
+    )
     decision = decide(evidence, settings.gate)
     candidate = registry.candidate(challenger.run_id)
     registered = registry.register(candidate, decision=decision.outcome.value)
@@ -50,6 +49,7 @@ def judge(
         detail={"run_id": registered.run_id, "digest": registered.digest},
         key=f"registered-{registered.version}",
     )
+    storage.write(f"reports/gate/v{registered.version}/evidence.npz", evidence.to_bytes())
     storage.write(
         f"reports/gate/v{registered.version}/decision.json",
         json.dumps(decision.to_dict(), indent=2).encode(),
@@ -86,14 +86,14 @@ def promote(settings: Settings, *, registry: Registry, version: str) -> ModelVer
     Raises
     ------
     ModelError
-        The gate did not say `promote`.
+        The gate did not permit it.
     PromotionConflictError
         Another version became champion since the decision.
     """
     storage = Storage(settings)
     target = registry.version(version)
     decision = read_decision(storage, target.version)
-    if decision.outcome is not Outcome.promote:
+    if not decision.permits:
         raise ModelError(
             f"Version {target.version} may not be promoted. The gate said {decision.outcome}: {decision.reason}",
             fix="Train a better one, or read the decision: `sentiment status`.",
@@ -108,34 +108,3 @@ def promote(settings: Settings, *, registry: Registry, version: str) -> ModelVer
         key=f"promoted-{promoted.version}-from-{decision.champion}",
     )
     return promoted
-
-
-def _evidence(
-    settings: Settings,
-    *,
-    registry: Registry,
-    challenger: Candidate | ModelVersion,
-    champion: ModelVersion | None,
-) -> Evidence:
-    rows = read_snapshot(Storage(settings), parse_snapshot(challenger.snapshot), split="test")
-    texts = rows["text"].tolist()
-    if champion is not None and set(champion.labels) != set(challenger.labels):
-        raise ModelError(
-            f"Champion {champion.version} answers {champion.labels}, the challenger {challenger.labels}.",
-            fix="Use another registry.model_name for another label scheme.",
-        )
-    return Evidence(
-        snapshot=challenger.snapshot,
-        labels=rows["label"].to_numpy(str),
-        challenger=_answers(registry.load_scorer(challenger), texts),
-        champion=_answers(registry.load_scorer(champion), texts) if champion else None,
-        champion_version=champion.version if champion else None,
-        slices=Traits.of(texts, labels=rows["label"].tolist(), sources=rows["source"].tolist()).slices(),
-    )
-
-
-def _answers(scorer: Scorer, texts: list[str]) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    answers: np.ndarray[tuple[int], np.dtype[np.str_]] = np.array(scorer.labels)[
-        scorer.probabilities(texts).argmax(axis=1)
-    ]
-    return answers

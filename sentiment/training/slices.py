@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 NEGATION = re.compile(r"\b(?:not|no|never|nothing|hardly|without)\b|\wn['\u2019]t\b", re.IGNORECASE)
 SHORT_WORDS, LONG_WORDS = 20, 200
+NEWEST = 0.2
+MOMENT = "datetime64[us]"
 MOST_VALUES = 50  # of sources and of ratings; a column of free text would make a slice of every row
 
 Words = NDArray[np.object_]
@@ -29,6 +31,8 @@ class Traits:
         Words in the text.
     negation : ndarray of bool
         Whether the text holds a negation.
+    moment : ndarray of datetime64
+        When the review was written or taken in; NaT where that is not known.
     """
 
     label: Words
@@ -36,6 +40,7 @@ class Traits:
     rating: Words
     words: NDArray[np.intp]
     negation: NDArray[np.bool_]
+    moment: NDArray[np.datetime64]
 
     @classmethod
     def of(
@@ -45,6 +50,7 @@ class Traits:
         labels: Sequence[str],
         sources: Sequence[object],
         ratings: Sequence[object] | None = None,
+        moments: NDArray[np.datetime64] | None = None,
     ) -> Traits:
         """Return the traits of reviews; anything but a string counts as no source or rating."""
         return cls(
@@ -53,6 +59,7 @@ class Traits:
             rating=_words(ratings if ratings is not None else [None] * len(texts)),
             words=np.array([len(text.split()) for text in texts], dtype=np.intp),
             negation=np.array([NEGATION.search(text) is not None for text in texts], dtype=bool),
+            moment=np.full(len(texts), "NaT", MOMENT) if moments is None else moments.astype(MOMENT),
         )
 
     @classmethod
@@ -70,7 +77,18 @@ class Traits:
         found[f"long ({LONG_WORDS} words or more)"] = self.words >= LONG_WORDS
         found["with negation"] = self.negation
         found["without negation"] = ~self.negation
+        found |= self._newest()
         return {name: np.asarray(rows, dtype=bool) for name, rows in found.items() if rows.any()}
+
+    def _newest(self) -> dict[str, NDArray[np.bool_]]:
+        """Return the newest fifth, whole moments only; nothing where all reviews are of one moment."""
+        moments = np.sort(self.moment[~np.isnat(self.moment)])
+        if not len(moments):
+            return {}
+        cut = moments[int(len(moments) * (1 - NEWEST))]
+        if cut == moments[0]:
+            cut = moments[min(np.searchsorted(moments, cut, side="right"), len(moments) - 1)]
+        return {"newest reviews": self.moment >= cut} if cut > moments[0] else {}
 
     def _medium(self) -> NDArray[np.bool_]:
         return (self.words >= SHORT_WORDS) & (self.words < LONG_WORDS)

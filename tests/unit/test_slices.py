@@ -53,3 +53,21 @@ def test_parts_join_to_the_whole() -> None:
     joined = Traits.joined([_traits(texts[:1]), _traits(texts[1:])]).slices()
     assert whole.keys() == joined.keys()
     assert all(np.array_equal(whole[name], joined[name]) for name in whole)
+
+
+def test_the_newest_fifth_is_a_slice_of_whole_moments_where_moments_are_known() -> None:
+    def newest(*days: int | None) -> list[bool] | None:
+        moments = np.array(
+            [np.datetime64("NaT") if day is None else np.datetime64(f"2026-05-{day:02}") for day in days]
+        )
+        found = Traits.of(
+            ["a"] * len(days), labels=["positive"] * len(days), sources=[None] * len(days), moments=moments
+        ).slices()
+        return found["newest reviews"].tolist() if "newest reviews" in found else None
+
+    assert newest(5, 1, 2, 3, 4, 6, 7, 8, 9, 10) == [False] * 8 + [True] * 2
+    assert newest(1, 1, 1, 1, 2, 2, 2, 2, 2, 2) == [False] * 4 + [True] * 6, "a delivery is not cut in two"
+    assert newest(1, 1, 1, 1, 1, 1, 1, 1, 1, 2) == [False] * 9 + [True]
+    assert newest(3, 3, 3) is None, "all are equally new"
+    assert newest(None, None) is None
+    assert newest(None, 1, 2, 3, 4, 5) == [False] * 5 + [True]

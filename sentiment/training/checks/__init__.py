@@ -1,0 +1,1 @@
+"""The questions that the gate asks, each a pure function of evidence and policy."""
