@@ -70,13 +70,13 @@ def follow(row: Row, head: Head) -> dict[str, Any]:
 
 def in_order(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return entries in the order of the chain; those from before the chain first, with numbers and hashes."""
-    before, chained, head = [], [], Head()
+    before: list[dict[str, Any]] = []
+    chained: list[dict[str, Any]] = []
     for row in rows:
         (before if row["hash"] is None else chained).append(dict(row))
-    ordered = []
+    ordered: list[dict[str, Any]] = []
     for row in sorted(before, key=lambda row: (row["time"], entry_hash(row))):
-        ordered.append(follow(row, head))
-        head = head_of(ordered)
+        ordered.append(follow(row, head_of(ordered)))
     return ordered + sorted(chained, key=lambda row: (row["sequence"] or 0, row["hash"]))
 
 

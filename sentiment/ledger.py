@@ -103,9 +103,12 @@ class Ledger:
         reason: str = "",
         detail: Mapping[str, Any] | None = None,
         actor: str | None = None,
-        key: str | None = None,
+        key: str | tuple[str, ...] | None = None,
     ) -> None:
-        """Add an entry; with a `key`, at most once ever. The actor is the user of this process if not given."""
+        """Add an entry; with a `key`, at most once ever. The actor is the user of this process if not given.
+
+        With several keys, it is not added if any of them is known.
+        """
         facts = {
             "event": event,
             "actor": actor or _actor(),
@@ -127,7 +130,7 @@ class Ledger:
                 commit_properties=properties,
             )
 
-        ids = [key] if key else []
+        ids = list(key) if isinstance(key, tuple) else [key] if key else []
         commit(self._storage, self._uri, ids=ids, opened=self._open_or_create, write=write)
 
     def has(self, key: str) -> bool:

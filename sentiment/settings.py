@@ -7,7 +7,7 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -162,6 +162,12 @@ class GatePolicy(Section):
     min_slice_rows: int = Field(50, ge=10, description="Slices with fewer held-out rows are not judged.")
     min_accuracy_gain: Share = Field(
         0.05, description="What a first model must gain over always guessing the commonest label."
+    )
+    approval: Literal["never", "when_inconclusive", "always"] = Field(
+        "never", description="Which decisions a person must approve; what the gate rejected, nobody can."
+    )
+    approval_hours: float = Field(
+        72, gt=0, le=8_760, description="How long Airflow waits for the answer; afterwards the champion stays."
     )
 
 

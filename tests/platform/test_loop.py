@@ -91,7 +91,7 @@ def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, take
     assert events == [
         (event, version if event != "trained" else None)
         for version in ("1", "2")
-        for event in ("trained", "registered", "decided", "promoted", "packaged", "deployed")
+        for event in ("trained", "registered", "decided", "promoted", "packaged", "canary", "deployed")
     ]
     decision = json.loads((root / "reports/gate/v2/decision.json").read_text())
     kitchen = decision["slices"]["source kitchen"]
