@@ -93,14 +93,23 @@ def create_app() -> FastAPI:
 
     @app.get("/cards/{version}", response_class=HTMLResponse)
     def card(version: str) -> HTMLResponse:
-        if not _VERSION.fullmatch(version):
-            raise HTTPException(404)
-        try:
-            return document(Storage(load_settings()).read(f"reports/gate/v{version}/card.html"))
-        except FileNotFoundError:
-            raise HTTPException(404) from None
+        _read_card(version)
+        return page("card.html", version=version)
+
+    @app.get("/documents/{version}", response_class=HTMLResponse)
+    def document_of_card(version: str) -> HTMLResponse:
+        return document(_read_card(version))
 
     return app
+
+
+def _read_card(version: str) -> bytes:
+    if not _VERSION.fullmatch(version):
+        raise HTTPException(404)
+    try:
+        return Storage(load_settings()).read(f"reports/gate/v{version}/card.html")
+    except FileNotFoundError:
+        raise HTTPException(404) from None
 
 
 def _champions() -> HTMLResponse:
@@ -165,12 +174,12 @@ def _time(text: str) -> datetime | None:
 
 
 class SentimentWhyPage(AirflowPlugin):
-    """Puts *Why this model* into the navigation of the Airflow UI."""
+    """Puts *Why* into the navigation of the Airflow UI."""
 
     name = "sentiment_why_page"
     external_views: ClassVar[list[Any]] = [
         {
-            "name": "Why this model",
+            "name": "Why",
             "href": "sentiment-why/",
             "destination": "nav",
             "nav_top_level": True,

@@ -66,7 +66,7 @@ def client(server, user="reader"):
     return found
 
 
-@pytest.mark.parametrize("path", ["/", f"/?q={ANSWERED}", "/?q=2", "/cards/2"])
+@pytest.mark.parametrize("path", ["/", f"/?q={ANSWERED}", "/?q=2", "/cards/2", "/documents/2"])
 @pytest.mark.parametrize(("user", "status"), [(None, 401), ("stranger", 403)])
 def test_only_those_who_may_read_the_dag_may_read_why(airflow_server, told, path, user, status):
     with client(airflow_server, user) as http:
@@ -117,22 +117,23 @@ def test_what_is_not_known_is_said(airflow_server, told, asked):
     assert "<script" not in answer.text
 
 
+@pytest.mark.parametrize("page", ["cards", "documents"])
 @pytest.mark.parametrize("version", ["1", "99", "...", "2x", "champion"])
-def test_other_cards_are_not_found(airflow_server, told, version):
+def test_other_cards_are_not_found(airflow_server, told, page, version):
     with client(airflow_server) as http:
-        answer = http.get(f"/cards/{version}")
+        answer = http.get(f"/{page}/{version}")
     assert answer.status_code == 404
     assert "No such model card" in answer.text
 
 
 def test_a_card_is_served_without_the_origin_of_the_ui(airflow_server, told):
     with client(airflow_server) as http:
-        answer = http.get("/cards/2")
+        answer = http.get("/documents/2")
     assert "<h1>Card</h1>" in answer.text
     assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts allow-popups;")
 
 
-def test_a_reader_asks_in_the_navigation_of_the_ui(airflow_server, told, chromium):
+def test_a_reader_asks_in_the_navigation_of_the_ui(told, reader):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.expected_conditions import (
@@ -142,21 +143,19 @@ def test_a_reader_asks_in_the_navigation_of_the_ui(airflow_server, told, chromiu
     )
     from selenium.webdriver.support.wait import WebDriverWait
 
-    wait = WebDriverWait(chromium, 60)
-    chromium.delete_all_cookies()
-    chromium.get(airflow_server.url)
-    chromium.delete_all_cookies()
-    chromium.get(airflow_server.url)
-    wait.until(visibility_of_element_located((By.NAME, "username"))).send_keys("reader")
-    chromium.find_element(By.NAME, "password").send_keys(airflow_server.password, Keys.ENTER)
-    wait.until(element_to_be_clickable((By.LINK_TEXT, "Why this model"))).click()
+    wait = WebDriverWait(reader, 60)
+    wait.until(element_to_be_clickable((By.LINK_TEXT, "Why"))).click()
     wait.until(frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe")))
     box = wait.until(visibility_of_element_located((By.NAME, "q")))
     box.send_keys(ANSWERED, Keys.ENTER)
     wait.until(lambda page: page.find_element(By.TAG_NAME, "h1").text == "Why this answer")
-    shown = chromium.find_element(By.TAG_NAME, "main").text
+    shown = reader.find_element(By.TAG_NAME, "main").text
     assert "Approved by Ada" in shown
     assert "kitchen.csv" in shown
-    summary = chromium.find_element(By.TAG_NAME, "summary")
+    summary = reader.find_element(By.TAG_NAME, "summary")
     summary.click()
-    assert "Too few." in chromium.find_element(By.TAG_NAME, "details").text
+    assert "Too few." in reader.find_element(By.TAG_NAME, "details").text
+    reader.find_element(By.LINK_TEXT, "Model card").click()
+    wait.until(frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe[src$='documents/2']")))
+    assert wait.until(visibility_of_element_located((By.TAG_NAME, "h1"))).text == "Card"
+    assert reader.find_element(By.ID, "o").text == "null"
