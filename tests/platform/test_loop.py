@@ -25,6 +25,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
+from sentiment.reviews.sample import write_sample
 from sentiment.reviews.table import latest_snapshot
 from sentiment.scheduler import Scheduler
 from sentiment.settings import load_settings
@@ -33,10 +34,10 @@ from sentiment.storage import Storage
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(root: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sentiment.cli", *arguments],
-        env={**os.environ, "SENTIMENT_STORAGE__ROOT": str(root)},
+        env={**os.environ, "SENTIMENT_STORAGE__ROOT": str(root), **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -120,7 +121,7 @@ class Platform:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One platform for the tests of this module that need a healthy one; the last of them ends it."""
     root = tmp_path_factory.mktemp("platform") / "var"
-    process = start(root, "up")
+    process = start(root, "up", SENTIMENT_GATE__APPROVAL="always")
     try:
         wait_for(root / "platform.json")
         url = json.loads((root / "platform.json").read_text())["airflow"]
@@ -163,6 +164,31 @@ def test_a_held_batch_is_released_by_a_person_in_the_browser(platform: Platform,
     entry = Ledger(storage).entries()[-1]
     assert (entry.event, entry.actor, entry.reason) == ("released", "admin", "checked by hand")
     assert latest_snapshot(storage).rows == 200
+
+
+def test_a_challenger_is_approved_by_a_person_in_the_browser(platform: Platform, chromium: WebDriver) -> None:
+    storage = Storage(load_settings(storage={"root": str(platform.root)}))
+    with Scheduler(platform.url, user="admin", password=platform.password) as scheduler:
+        write_sample(platform.root / "inbox" / "film.csv", "film", 1_500, seed=1)
+        while (found := latest_snapshot(storage)) is None or found.rows < 1_000:
+            time.sleep(0.5)
+        run = scheduler.trigger("sentiment_retrain")
+        while scheduler.task_states(run).get("ask") != "awaiting_input":
+            time.sleep(0.5)
+        page = WebDriverWait(chromium, 60)
+        chromium.get(f"{platform.url}/required_actions")
+        page.until(visible((By.PARTIAL_LINK_TEXT, "is judged promote: promote it?"))).click()
+        reason = page.until(visible((By.NAME, "element_reason")))
+        assert (
+            page.until(visible((By.LINK_TEXT, "Model card"))).get_attribute("href").endswith("/sentiment-why/cards/1")
+        )
+        assert chromium.find_element(By.XPATH, "//table[.//th='challenger']//td[.='all']")
+        reason.send_keys("read the card")
+        page.until(clickable((By.XPATH, "//button[normalize-space()='Approve']"))).click()
+        scheduler.wait(run)
+    words = [e for e in Ledger(storage).entries() if e.event in ("approved", "promoted")]
+    assert [(e.event, e.model_version) for e in words] == [("approved", "1"), ("promoted", "1")]
+    assert (words[0].actor, words[0].reason, words[1].detail["approved_by"]) == ("admin", "read the card", "admin")
 
 
 def test_a_service_that_dies_ends_the_platform_with_its_last_lines(platform: Platform) -> None:
