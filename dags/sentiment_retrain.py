@@ -75,7 +75,7 @@ def sentiment_retrain() -> None:
 
         settings, version = task_settings(), decision["version"]
         with clear_failures():
-            now = record_answer(settings, version=version, answer=answer, key=f"answer-{version}-{dag_run.run_id}")
+            now = record_answer(settings, version=version, answer=answer, run_id=dag_run.run_id)
             if not now.allowed or not params["promote"]:
                 raise AirflowSkipException(f"The champion stays: {now.reason}")
             champion = promote(settings, registry=Registry(settings), version=version)

@@ -52,8 +52,8 @@ class ApprovalOperator(HITLOperator):
         return super().execute(context)
 
 
-def record_answer(settings: Any, *, version: str, answer: dict[str, Any], key: str) -> Any:
-    """Write to the ledger what a person answered, once for each key, and return whether the version may be promoted.
+def record_answer(settings: Any, *, version: str, answer: dict[str, Any], run_id: str) -> Any:
+    """Write to the ledger what a person answered in a run, once, and return whether the version may be promoted.
 
     Nothing is written if nobody was asked.
     """
@@ -66,8 +66,10 @@ def record_answer(settings: Any, *, version: str, answer: dict[str, Any], key: s
     model, decision = registry.version(version), read_decision(Storage(settings), version)
     if not answer:
         return standing_of(settings, model, decision)
-    person = answer["responded_by_user"]
+    person, key = answer["responded_by_user"], f"answer-{version}-{run_id}-{answer['responded_at']}"
     said = {"reason": (answer["params_input"] or {}).get("reason") or "", "key": key}
+    if person is None and "champion" in model.aliases:
+        return standing_of(settings, model, decision)  # it was approved elsewhere, while nobody answered here
     if person is None:
         late = f"No answer within {settings.gate.approval_hours:g} hours."
         reject(settings, version=model, decision=decision, reason=late, actor=NOBODY, key=key)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,12 +83,13 @@ def asked(dag: Any, monkeypatch: pytest.MonkeyPatch, *, promote: bool = True) ->
 def promote(dag: Any) -> Callable[..., Any]:
     """Call the task that promotes, with the answer of a person."""
 
-    def call(option: str, person: str | None, reason: str = "") -> Any:
+    def call(option: str, person: str | None, reason: str = "", *, hour: int = 9) -> Any:
         from airflow.sdk.exceptions import AirflowSkipException
 
         answer = {
             "chosen_options": [option],
             "params_input": {"reason": reason},
+            "responded_at": datetime(2026, 11, 21, hour, tzinfo=UTC),
             "responded_by_user": person and {"id": "7", "name": person},
         }
         events = SimpleNamespace(extra={})
@@ -145,6 +146,26 @@ def test_a_yes_makes_it_champion_in_the_name_of_who_said_it(
         assert promote("Approve", "Ada", "read the card") == "1"
     assert Registry(load_settings()).champion().version == "1"
     assert words() == [("approved", "Ada", "read the card"), ("promoted", words()[1][1], "Not proved.")]
+
+
+def test_who_is_asked_again_in_the_same_run_may_think_again(
+    promote: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTIMENT_GATE__APPROVAL", "always")
+    assert "Ada" in str(promote("Reject", "Ada", "not sure"))
+    assert promote("Approve", "Ada", "sure", hour=10) == "1"
+    assert [word[0] for word in words()] == ["rejected", "approved", "promoted"]
+    assert promote("Reject", None, hour=11) == "1", "nobody's silence takes back what was approved elsewhere"
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "manual"])
+def test_the_cause_of_a_training_is_what_triggered_the_run(dag: Any, run_type: str) -> None:
+    from sentiment_catalog import DRIFT_DETECTED, cause_of
+
+    run = SimpleNamespace(run_type=run_type)
+    assert str(cause_of(run, {})) == {"scheduled": "schedule", "manual": "by hand"}[run_type]
+    events = {DRIFT_DETECTED: [SimpleNamespace(extra={"check": CHECK, "reasons": ["Scores moved."]})]}
+    assert cause_of(run, events).to_dict() == {"what": "drift", "check": CHECK, "reasons": ["Scores moved."]}
 
 
 @pytest.mark.parametrize(
