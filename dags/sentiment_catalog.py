@@ -47,6 +47,16 @@ def task_settings() -> Any:
     return settings
 
 
+def cause_of(dag_run: Any, events: Any) -> Any:
+    """Return why a run retrains: the newest drift check that triggered it, the schedule, or a person."""
+    from sentiment.training.cause import BY_HAND, SCHEDULE, Cause
+
+    found = list((events or {}).get(DRIFT_DETECTED, ()))
+    if found:
+        return Cause.of_drift(found[-1].extra["check"], found[-1].extra.get("reasons", ()))
+    return Cause(SCHEDULE if dag_run.run_type == "scheduled" else BY_HAND)
+
+
 @contextmanager
 def clear_failures() -> Iterator[None]:
     """Fail at once, without retries, where trying again cannot help: bad rows, models or settings."""

@@ -3,13 +3,15 @@
 Learns from the latest snapshot of the reviews, has the gate compare the challenger with the champion on the same
 held-out reviews, and moves the `champion` alias only if the challenger is provably no worse. A snapshot that the
 champion has learned from already is not learned again, and a version that was rolled back from does not come back.
+Where `gate.approval` wants a person's word, it is asked for under *Required Actions*; no answer in time means no.
 
 *Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, task_settings
+from sentiment_approval import ApprovalOperator, record_answer
+from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, cause_of, clear_failures, task_settings
 
 
 @dag(
@@ -32,14 +34,15 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, tas
 )
 def sentiment_retrain() -> None:
     @task
-    def train(*, params=None):
+    def train(*, params=None, dag_run=None, triggering_asset_events=None):
         from sentiment.registry import Registry
         from sentiment.training.train import train
 
         settings = task_settings()
         registry = Registry(settings)
         with clear_failures():
-            candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None)
+            cause = cause_of(dag_run, triggering_asset_events)
+            candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None, cause=cause)
         champion = registry.champion_or_none()
         if champion is not None and champion.run_id == candidate.run_id:
             raise AirflowSkipException(
@@ -63,27 +66,24 @@ def sentiment_retrain() -> None:
             challenger, decision = judge(
                 settings, registry=registry, challenger=registry.candidate(candidate["run_id"])
             )
-        return {
-            "version": challenger.version,
-            "outcome": decision.outcome.value,
-            "permits": decision.permits,
-            "reason": decision.reason,
-        }
+        return {"version": challenger.version, "outcome": decision.outcome.value, "reason": decision.reason}
 
     @task(outlets=[CHAMPION])
-    def promote(decision, *, params=None, outlet_events=None):
+    def promote(decision, answer, *, params=None, dag_run=None, outlet_events=None):
         from sentiment.registry import Registry
         from sentiment.training.promotion import promote
 
-        if not decision["permits"] or not params["promote"]:
-            raise AirflowSkipException(f"The champion stays: {decision['outcome']}. {decision['reason']}")
-        settings = task_settings()
+        settings, version = task_settings(), decision["version"]
         with clear_failures():
-            champion = promote(settings, registry=Registry(settings), version=decision["version"])
+            now = record_answer(settings, version=version, answer=answer, run_id=dag_run.run_id)
+            if not now.allowed or not params["promote"]:
+                raise AirflowSkipException(f"The champion stays: {now.reason}")
+            champion = promote(settings, registry=Registry(settings), version=version)
         outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}
         return champion.version
 
-    promote(judge(train()))
+    judged = judge(train())
+    promote(judged, ApprovalOperator(task_id="ask", judged=judged).output)
 
 
 sentiment_retrain()

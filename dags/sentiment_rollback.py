@@ -1,12 +1,14 @@
 """### Roll back
 
 Makes an earlier model version the champion again and serves it: alias and release together. Refuses a version that
-the gate never let through. Without a version, each run goes one champion further back.
+never was champion, that a person rejected, or whose files are not those that were registered. Without a version, each
+run goes one champion further back; a task that is tried again goes on where it was.
 
-*Runs* by hand. *Emits* `release`.
+*Runs* by hand. *Emits* `release`, unless there was nothing to do.
 """
 
 from airflow.sdk import Param, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 from sentiment_catalog import DAG, RELEASE, clear_failures, task_settings
 
 
@@ -28,20 +30,23 @@ from sentiment_catalog import DAG, RELEASE, clear_failures, task_settings
 )
 def sentiment_rollback() -> None:
     @task(outlets=[RELEASE])
-    def rollback(*, params=None, outlet_events=None):
+    def rollback(*, params=None, dag_run=None, outlet_events=None):
         from sentiment.deployment.rollback import rollback
         from sentiment.registry import Registry
 
         settings = task_settings()
         with clear_failures():
-            release = rollback(
+            found = rollback(
                 settings,
                 registry=Registry(settings),
                 to=params["version"] or None,
                 reason=params["reason"],
+                request=dag_run.run_id,
             )
-        outlet_events[RELEASE].extra = release.to_dict()
-        return release.to_dict()
+        if not found.changed:
+            raise AirflowSkipException(found.said)
+        outlet_events[RELEASE].extra = found.release.to_dict()
+        return found.release.to_dict()
 
     rollback()
 

@@ -15,16 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.exceptions import HTTPException as AnyHTTPException
+from sentiment_pages import answer_errors, document
+from sentiment_pages import page as render
 
-from sentiment.errors import SentimentError
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
 
@@ -42,17 +40,6 @@ STATES = {
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,128}")
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, no-cache",
-}
-_PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; frame-ancestors 'self'; "
-    "base-uri 'none'; form-action 'none'"
-)
-_REPORT_POLICY = "sandbox allow-scripts allow-popups; connect-src 'none'; frame-ancestors 'self'; form-action 'none'"
-
 _REFUSALS = {
     401: ("Not logged in", "Log in to Airflow, then open this page again."),
     403: ("No access", f"These reports are for those who may read the DAG {DAG_ID}."),
@@ -64,14 +51,6 @@ _ICON = (  # a plate of its own colour: Airflow draws it on a light, a dark and 
     "stroke-width='2' stroke-linecap='round' stroke-linejoin='round'%3E"
     "%3Crect x='1' y='1' width='22' height='22' rx='5' fill='%232f78c4' stroke='none'/%3E"
     "%3Cpath d='M6 6v12h12.5'/%3E%3Cpath d='M9 14.5c1.8 0 1.8-4.5 3.6-4.5s1.5 2 3 2 1.5-4 3-4'/%3E%3C/svg%3E"
-)
-
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
 )
 
 
@@ -142,8 +121,7 @@ def create_app() -> FastAPI:
 
     may_read = Depends(requires_access_dag(method="GET", param_dag_id=DAG_ID))
     app = FastAPI(dependencies=[may_read], docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_exception_handler(AnyHTTPException, _refusal)
-    app.add_exception_handler(SentimentError, _failure)
+    answer_errors(app, refusals=_REFUSALS, failure="Cannot read the drift checks")
 
     def known(check_id: str) -> Check:
         check = read_check(Storage(load_settings()), check_id) if _ID.fullmatch(check_id) else None
@@ -154,11 +132,11 @@ def create_app() -> FastAPI:
     @app.get("/", response_class=HTMLResponse)
     def checks(page: str = "1") -> HTMLResponse:
         storage = Storage(load_settings())
-        return _page("checks.html", **_page_of(storage, int(page[:9]) if page.isdecimal() else 1))
+        return render("checks.html", **_page_of(storage, int(page[:9]) if page.isdecimal() else 1))
 
     @app.get("/checks/{check_id}", response_class=HTMLResponse)
     def check(check_id: str) -> HTMLResponse:
-        return _page("check.html", check=known(check_id))
+        return render("check.html", check=known(check_id))
 
     @app.get("/reports/{check_id}", response_class=HTMLResponse)
     def report(check_id: str) -> HTMLResponse:
@@ -166,7 +144,7 @@ def create_app() -> FastAPI:
             html = Storage(load_settings()).read(f"{REPORTS}/{known(check_id).id}/report.html")
         except FileNotFoundError:
             raise HTTPException(404) from None
-        return HTMLResponse(html, headers={**_HEADERS, "Content-Security-Policy": _REPORT_POLICY})
+        return document(html)
 
     return app
 
@@ -180,20 +158,6 @@ def _page_of(storage: Storage, page: int) -> dict[str, Any]:
         read = list(readers.map(partial(read_check, storage), ids[first : first + PAGE_ROWS]))
     shown = [check for check in read if check is not None]
     return {"checks": shown, "total": len(ids), "first": first + 1, "page": page, "pages": pages}
-
-
-def _page(template: str, *, status_code: int = 200, **context: object) -> HTMLResponse:
-    html = _TEMPLATES.get_template(template).render(**context)
-    return HTMLResponse(html, status_code, headers={**_HEADERS, "Content-Security-Policy": _PAGE_POLICY})
-
-
-def _refusal(_request: object, error: Any) -> HTMLResponse:
-    title, text = _REFUSALS.get(error.status_code, ("That did not work", str(error.detail)))
-    return _page("message.html", status_code=error.status_code, title=title, text=text)
-
-
-def _failure(_request: object, error: Any) -> HTMLResponse:
-    return _page("message.html", status_code=503, title="Cannot read the drift checks", text=str(error))
 
 
 def _time(value: object) -> datetime | None:

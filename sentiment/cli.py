@@ -23,13 +23,18 @@ from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
 from sentiment.cli_models import evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
+from sentiment.cli_record import app as ledger
+from sentiment.cli_record import approve, history, reject, rollback, why
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
 from sentiment.settings import Settings, load_settings, refuse_unknown_sections
+from sentiment.storage import Storage
 
 if TYPE_CHECKING:
     from sentiment.registry import Registry
     from sentiment.reviews.ingest import IngestResult
+    from sentiment.training.approval import Standing
+    from sentiment.training.cause import Cause
     from sentiment.training.gate import Decision
 
 SAID_NO = 10
@@ -46,6 +51,7 @@ app = typer.Typer(
 
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(data_commands, name="data")
+app.add_typer(ledger, name="ledger")
 
 
 def _examples(*lines: str) -> str:
@@ -146,6 +152,9 @@ def train(
     snapshot: Annotated[
         str | None, typer.Option(help="Snapshot, such as reviews@v12; the latest if not given.")
     ] = None,
+    because: Annotated[
+        str | None, typer.Option(help="Why, for `sentiment why`; the champion's drift check if it asks for it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a candidate on a snapshot and log it to MLflow. It replaces nothing: see `promote`.
@@ -156,8 +165,9 @@ def train(
     from sentiment.training.train import train as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
+    registry = _registry(settings)
     with out.step("Training") as notes:
-        candidate = stage(settings, registry=_registry(settings), snapshot=snapshot)
+        candidate = stage(settings, registry=registry, snapshot=snapshot, cause=_cause(settings, registry, because))
         notes.append(f"accuracy {candidate.metrics['accuracy']:.1%} on {candidate.test_rows:,} held-out reviews")
     out.panel(f"On {candidate.test_rows:,} held-out reviews, with 95% intervals", main_metrics(candidate.metrics))
     out.result(
@@ -191,7 +201,7 @@ def promote(
 
     Both models answer the same held-out reviews. The decision and its reasons are kept; a no ends with status 10.
     """
-    from sentiment.training.promotion import judge
+    from sentiment.training.promotion import judge, standing_of
     from sentiment.training.promotion import promote as stage
 
     out, settings = Reporter(as_json=as_json), load_settings()
@@ -199,10 +209,11 @@ def promote(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=_challenger(registry, model))
         notes.append(decision.outcome)
-    if decision.permits:
+    now = standing_of(settings, version, decision)
+    if now.allowed:
         stage(settings, registry=registry, version=version.version)
-    _show_decision(out, version.version, decision)
-    if not decision.permits:
+    _show_decision(out, version.version, decision, now)
+    if not now.allowed:
         raise typer.Exit(SAID_NO)
 
 
@@ -237,23 +248,13 @@ def deploy(
     out.result(release.to_dict(), *_try_it(release.url))
 
 
-@app.command(epilog=_examples('sentiment rollback --reason "angry about kettles"', "sentiment rollback --to 2"))
-def rollback(
-    to: Annotated[str | None, typer.Option(help="Version to go back to; the champion before if not given.")] = None,
-    reason: Annotated[str, typer.Option(help="Why; goes to the ledger.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Make an earlier version the champion again and serve it: alias and release together.
-
-    Any version that was champion once can come back. Without --to, each call goes one champion further back.
-    """
-    from sentiment.deployment.rollback import rollback as stage
-
-    out, settings = Reporter(as_json=as_json), load_settings()
-    with out.step("Rolling back") as notes:
-        release = stage(settings, registry=_registry(settings), to=to, reason=reason)
-        notes.append(f"version {release.model_version} is champion and served")
-    out.result(release.to_dict(), f"Serving version {release.model_version} at {release.url}")
+app.command(epilog=_examples('sentiment rollback --reason "angry about kettles"', "sentiment rollback --to 2"))(
+    rollback
+)
+app.command(epilog=_examples("sentiment approve 3", 'sentiment approve 3 --reason "read the card"'))(approve)
+app.command(epilog=_examples('sentiment reject 3 --reason "learned from the wrong shop"'))(reject)
+app.command(epilog=_examples("sentiment history", "sentiment history --at 2026-03-14 --json"))(history)
+app.command(epilog=_examples("sentiment why 3", "sentiment why 5f0c8d2e9b7a4c31a6de20f1c4b7e893 --json"))(why)
 
 
 @app.command(
@@ -275,7 +276,7 @@ def run(
     from sentiment.deployment.release import deploy as ship
     from sentiment.packaging import package as pack
     from sentiment.reviews.ingest import ingest as take_in
-    from sentiment.training.promotion import judge
+    from sentiment.training.promotion import judge, standing_of
     from sentiment.training.promotion import promote as make_champion
     from sentiment.training.train import train as learn
 
@@ -290,8 +291,9 @@ def run(
     with out.step("Judging") as notes:
         version, decision = judge(settings, registry=registry, challenger=candidate)
         notes.append(f"{decision.outcome}: {decision.reason}")
-    if not decision.permits:
-        _show_decision(out, version.version, decision)
+    now = standing_of(settings, version, decision)
+    if not now.allowed:
+        _show_decision(out, version.version, decision, now)
         raise typer.Exit(SAID_NO)
     make_champion(settings, registry=registry, version=version.version)
     with out.step("Packaging") as notes:
@@ -457,11 +459,25 @@ def _ingest_lines(result: IngestResult) -> list[str]:
     return lines
 
 
-def _show_decision(out: Reporter, version: str, decision: Decision) -> None:
-    out.result(
-        {"version": version, **decision.to_dict()},
-        f"Version {version}: {decision.outcome}. {decision.reason}",
-    )
+def _cause(settings: Settings, registry: Registry, because: str | None) -> Cause:
+    """Return why a model is trained: as said, or the newest drift check of the champion if it asks for it."""
+    from sentiment.drift.archive import newest_check
+    from sentiment.training.cause import Cause
+
+    if because:
+        return Cause(because)
+    champion = registry.champion_or_none()
+    check = newest_check(Storage(settings), champion.version) if champion else None
+    return Cause.of_drift(check.id, check.verdict.reasons) if check and check.verdict.retrain else Cause()
+
+
+def _show_decision(out: Reporter, version: str, decision: Decision, now: Standing) -> None:
+    lines = [f"Version {version}: {decision.outcome}. {decision.reason}"]
+    if now.waiting:
+        lines.append(f"It waits for a person: sentiment approve {version}, or sentiment reject {version} --reason WHY.")
+    elif now.word:
+        lines.append(now.reason)
+    out.result({"version": version, **decision.to_dict(), "waiting": now.waiting, "standing": now.reason}, *lines)
     out.table(
         "Checks",
         ["check", "outcome", "reason"],

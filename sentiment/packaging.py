@@ -100,8 +100,10 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
     Ledger(storage).append(
         "packaged",
         model_version=model.version,
+        run_id=model.run_id,
         snapshot=model.snapshot,
-        detail={"tag": f"{BENTO_NAME}:{name}", "digest": manifest.bento_digest},
+        digests={"model": model.digest, "bento": manifest.bento_digest},
+        reason=f"{BENTO_NAME}:{name}",
         key=f"packaged-{name}",
     )
     return BentoPackage(

@@ -7,6 +7,7 @@ created by a write that fails if the object exists, on a local disk and on S3 al
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -29,6 +30,8 @@ class Promotion:
         What a rollback goes back to from here.
     rollback : bool
         Whether this was one.
+    request : str or None
+        What asked for the rollback, so that a retry finds what it did.
     """
 
     number: int
@@ -38,6 +41,7 @@ class Promotion:
     rollback: bool
     reason: str
     at: str
+    request: str | None = None
 
 
 class Promotions:
@@ -77,6 +81,17 @@ class Promotions:
             if promotion.now == version and not promotion.rollback:
                 return promotion.was
         return None
+
+    def made(self, version: str) -> Promotion | None:
+        """Return the newest promotion of `version`."""
+        return next((promotion for promotion in self._newest_first() if promotion.now == version), None)
+
+    def requested(self, request: str) -> Promotion | None:
+        """Return the rollback that a request made, if it has got so far."""
+        return next((promotion for promotion in self._newest_first() if promotion.request == request), None)
+
+    def _newest_first(self) -> Iterator[Promotion]:
+        return map(self._read, reversed(self._storage.list(FOLDER)))
 
     def _read(self, path: str) -> Promotion:
         return Promotion(number=int(PurePosixPath(path).stem), **self._storage.read_json(path))

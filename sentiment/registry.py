@@ -252,7 +252,9 @@ class Registry:
 
     # -- promotion -------------------------------------------------------------------------------------
 
-    def promote(self, version: str, *, expected: str | None, reason: str, rollback: bool = False) -> ModelVersion:
+    def promote(
+        self, version: str, *, expected: str | None, reason: str, rollback: bool = False, request: str | None = None
+    ) -> ModelVersion:
         """Move the ``champion`` alias to `version` if the champion is still `expected`.
 
         Parameters
@@ -264,6 +266,8 @@ class Registry:
         rollback : bool
             Going back: `previous_champion` becomes what it was when `version` was promoted, so that a second
             rollback goes further back and never forward to what was just left.
+        request : str, optional
+            What asked for a rollback; kept with it.
 
         Raises
         ------
@@ -287,6 +291,7 @@ class Registry:
                     rollback=rollback,
                     reason=reason,
                     at=datetime.now(UTC).isoformat(timespec="seconds"),
+                    request=request,
                 )
             )
             if last.now != target.version:

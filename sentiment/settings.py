@@ -8,7 +8,7 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -203,6 +203,12 @@ class GatePolicy(Section):
     min_label_share: Share = Field(0.01, description="Share of the rarest label in training and held-out reviews.")
     max_label_share: Share = Field(0.98, description="Share of the commonest label in training and held-out reviews.")
     min_train_ratio: Share = Field(0.3, description="Fewest training reviews, as a share of the champion's.")
+    approval: Literal["never", "when_inconclusive", "always"] = Field(
+        "never", description="Which decisions a person must approve; what the gate rejected, nobody can."
+    )
+    approval_hours: float = Field(
+        72, gt=0, le=8_760, description="How long Airflow waits for the answer; afterwards the champion stays."
+    )
 
 
 class DriftPolicy(Section):

@@ -59,7 +59,9 @@ def deploy(settings: Settings, package: BentoPackage) -> Release:
     if before.alive and before.state == SERVING and before.release and previous == package.tag:
         wanted = files.wanted()
         if wanted and wanted.id == before.release.id:
-            return _release(before.release, before, previous=previous)
+            release = _release(before.release, before, previous=previous)
+            _record(settings, release, package)
+            return release
     wanted = Wanted(
         id=uuid.uuid4().hex,
         tag=package.tag,
@@ -69,15 +71,40 @@ def deploy(settings: Settings, package: BentoPackage) -> Release:
     )
     files.want(wanted)
     daemon = None if before.alive else _start_daemon(settings, files)
-    release = _release(wanted, _wait_for(settings, files, wanted, daemon), previous=previous)
+    try:
+        release = _release(wanted, _wait_for(settings, files, wanted, daemon), previous=previous)
+    except ServiceError as error:
+        failed = files.status().failed
+        if failed and failed.id == wanted.id:
+            _record_verdict(settings, wanted.id, package, verdict="failed", reason=error.message.splitlines()[0])
+        raise
+    _record(settings, release, package)
+    return release
+
+
+def _record(settings: Settings, release: Release, package: BentoPackage) -> None:
+    """Write to the ledger that a release serves, unless it says so already."""
+    said = f"{release.tag} became ready and answers a probe as its pipeline did"
+    _record_verdict(settings, release.id, package, verdict="passed", reason=said)
     Ledger(Storage(settings)).append(
         "deployed",
         model_version=release.model_version,
+        digests={"bento": package.digest},
         reason=f"{release.tag} at {release.url}",
-        detail={"release": release.id, "previous": previous},
+        detail={"release": release.id, "previous": release.previous},
         key=f"deployed-{release.id}",
     )
-    return release
+
+
+def _record_verdict(settings: Settings, release_id: str, package: BentoPackage, *, verdict: str, reason: str) -> None:
+    Ledger(Storage(settings)).append(
+        "canary",
+        model_version=package.model_version,
+        digests={"bento": package.digest},
+        reason=f"{verdict}: {reason}",
+        detail={"release": release_id, "verdict": verdict},
+        key=f"canary-{release_id}",
+    )
 
 
 def status(settings: Settings) -> Status:

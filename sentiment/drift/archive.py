@@ -106,6 +106,12 @@ def read_check(storage: Storage, check_id: str) -> DriftCheck | None:
     return None if data is None else DriftCheck.from_dict(data)
 
 
+def newest_check(storage: Storage, champion: str) -> DriftCheck | None:
+    """Return the newest check of the traffic of a champion."""
+    found = next((check_id for check_id in list_checks(storage) if f"-v{champion}-" in check_id), None)
+    return None if found is None else read_check(storage, found)
+
+
 def fingerprint(*parts: object) -> str:
     """Return 8 hex digits that stand for values of JSON types."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]

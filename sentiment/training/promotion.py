@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from datetime import UTC, datetime
@@ -9,9 +10,11 @@ from datetime import UTC, datetime
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
 from sentiment.model_records import Candidate, ModelVersion
+from sentiment.promotions import Promotions
 from sentiment.registry import Registry
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+from sentiment.training.approval import Standing, standing
 from sentiment.training.evidence_gathering import gather_evidence
 from sentiment.training.gate import Decision, decide
 
@@ -45,22 +48,24 @@ def judge(
     ledger.append(
         "registered",
         model_version=registered.version,
+        run_id=registered.run_id,
         snapshot=registered.snapshot,
-        detail={"run_id": registered.run_id, "digest": registered.digest},
+        digests={"model": registered.digest},
         key=f"registered-{registered.version}",
     )
     storage.write(f"reports/gate/v{registered.version}/evidence.npz", evidence.to_bytes())
-    storage.write(
-        f"reports/gate/v{registered.version}/decision.json",
-        json.dumps(decision.to_dict(), indent=2).encode(),
-    )
+    written = json.dumps(decision.to_dict(), indent=2).encode()
+    storage.write(f"reports/gate/v{registered.version}/decision.json", written)
+    digest = hashlib.sha256(written).hexdigest()
     ledger.append(
         "decided",
         model_version=registered.version,
+        run_id=registered.run_id,
         snapshot=registered.snapshot,
+        digests={"model": registered.digest, "decision": digest},
         reason=f"{decision.outcome}: {decision.reason}",
         detail={"champion": decision.champion, "outcome": decision.outcome.value},
-        key=f"decided-{registered.version}-against-{decision.champion}",
+        key=f"decided-{registered.version}-{digest}",
     )
     log.info("version %s: %s. %s", registered.version, decision.outcome, decision.reason)
     return registered, decision
@@ -80,31 +85,45 @@ def read_decision(storage: Storage, version: str) -> Decision:
     return Decision.from_dict(found)
 
 
+def standing_of(settings: Settings, version: ModelVersion, decision: Decision) -> Standing:
+    """Return whether a judged version may become champion under today's policy, see `sentiment.training.approval`."""
+    return standing(Storage(settings), version=version, decision=decision, policy=settings.gate)
+
+
 def promote(settings: Settings, *, registry: Registry, version: str) -> ModelVersion:
-    """Make a judged version the champion, if the gate said so and the champion is still the one judged against.
+    """Make a judged version the champion, if gate and people agree and the champion is still the one judged against.
 
     Raises
     ------
     ModelError
-        The gate did not permit it.
+        The gate did not permit it, a person said no, or the approval that `gate.approval` wants is missing.
     PromotionConflictError
         Another version became champion since the decision.
     """
     storage = Storage(settings)
     target = registry.version(version)
     decision = read_decision(storage, target.version)
-    if not decision.permits:
+    now = standing_of(settings, target, decision)
+    if not now.allowed:
         raise ModelError(
-            f"Version {target.version} may not be promoted. The gate said {decision.outcome}: {decision.reason}",
-            fix="Train a better one, or read the decision: `sentiment status`.",
+            f"Version {target.version} may not be promoted. {now.reason}",
+            fix=f"`sentiment approve {target.version}`, or `sentiment reject {target.version} --reason WHY`."
+            if now.waiting
+            else f"Train a better one, or read the decision: `sentiment why {target.version}`.",
         )
     promoted = registry.promote(target.version, expected=decision.champion, reason=decision.reason)
+    made = Promotions(storage).made(promoted.version)
+    if made is None or made.rollback:  # it was champion already, and not by this promotion
+        return promoted
+    approver = {"approved_by": now.word.actor} if now.word else {}
     Ledger(storage).append(
         "promoted",
         model_version=promoted.version,
+        run_id=promoted.run_id,
         snapshot=promoted.snapshot,
+        digests={"model": promoted.digest},
         reason=decision.reason,
-        detail={"from": decision.champion},
-        key=f"promoted-{promoted.version}-from-{decision.champion}",
+        detail={"from": decision.champion, "outcome": decision.outcome.value, **approver},
+        key=f"promoted-{made.number}",
     )
     return promoted

@@ -18,11 +18,14 @@ from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapsh
 from sentiment.reviews.versions import summarise
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+from sentiment.training.cause import Cause
 
 log = logging.getLogger(__name__)
 
 
-def train(settings: Settings, *, registry: Registry, snapshot: str | None = None) -> Candidate:
+def train(
+    settings: Settings, *, registry: Registry, snapshot: str | None = None, cause: Cause | None = None
+) -> Candidate:
     """Train a model on the training split of a snapshot and log it to MLflow.
 
     The same snapshot and settings give the same model, so a repeated call returns the run there is.
@@ -31,6 +34,8 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     ----------
     snapshot : str, optional
         ``reviews@v12``; the latest if not given.
+    cause : Cause, optional
+        What asked for it, for MLflow and the ledger; by hand if not given.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     from sentiment.training.candidate_evaluation import evaluate_candidate
     from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
-    storage = Storage(settings)
+    storage, cause = Storage(settings), cause or Cause()
     number = parse_snapshot(snapshot) if snapshot else _latest(storage)
     name = f"reviews@v{number}"
     key = training_key(settings, name)
@@ -67,6 +72,12 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     )
     seconds = {"train_seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
     metrics = {**measured, **seconds}
+    data = TrainingData(
+        snapshot=name,
+        digest=summarise(storage, number).digest,
+        uri=storage.uri("tables/reviews"),
+        rows={"all": len(rows), "train": len(learn), "test": len(held_out)},
+    )
     candidate = registry.log_candidate(
         key=key,
         pipeline=pipeline,
@@ -78,26 +89,24 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
             "scheme": scheme.value,
         },
         metrics=metrics,
-        dataset=TrainingData(
-            snapshot=name,
-            digest=summarise(storage, number).digest,
-            uri=storage.uri("tables/reviews"),
-            rows={"all": len(rows), "train": len(learn), "test": len(held_out)},
-        ),
+        dataset=data,
         tags={
             "sentiment.snapshot": name,
             "sentiment.labels": json.dumps(LABELS[scheme]),
             "sentiment.train_rows": str(len(learn)),
             "sentiment.test_rows": str(len(held_out)),
             "sentiment.code": version("sentiment"),
+            "sentiment.cause": str(cause),
         },
         files=files,
     )
     Ledger(storage).append(
         "trained",
+        run_id=candidate.run_id,
         snapshot=name,
+        digests={"model": candidate.digest, "data": data.digest},
         reason=f"accuracy {metrics['accuracy']:.1%} on {len(held_out):,} held-out reviews",
-        detail={"run_id": candidate.run_id, "digest": candidate.digest},
+        detail={"cause": cause.to_dict(), "rows": dict(data.rows), "code": version("sentiment")},
         key=f"trained-{candidate.run_id}",
     )
     return candidate

@@ -16,6 +16,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.expected_conditions import visibility_of_element_located
+from selenium.webdriver.support.wait import WebDriverWait
 
 from sentiment.drift.archive import DriftCheck
 from sentiment.drift.check import DriftVerdict, State
@@ -96,6 +101,18 @@ def publish(airflow_server: Airflow) -> Callable[..., str]:
         return check.id
 
     return write
+
+
+@pytest.fixture
+def reader(airflow_server: Airflow, chromium: WebDriver) -> WebDriver:
+    """The browser, with a reader logged in to the Airflow UI, whoever was before."""
+    wait = WebDriverWait(chromium, 60)
+    chromium.get(airflow_server.url)
+    chromium.delete_all_cookies()
+    chromium.get(airflow_server.url)
+    wait.until(visibility_of_element_located((By.NAME, "username"))).send_keys("reader")
+    chromium.find_element(By.NAME, "password").send_keys(airflow_server.password, Keys.ENTER)
+    return chromium
 
 
 def _environment(server: Airflow, port: int) -> dict[str, str]:

@@ -121,7 +121,7 @@ def test_bad_settings_are_one_clear_message(airflow_server):
     assert "Traceback" not in answer.text
 
 
-def test_a_reader_opens_a_report_from_the_navigation_of_the_ui(airflow_server, publish, chromium):
+def test_a_reader_opens_a_report_from_the_navigation_of_the_ui(publish, reader):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.expected_conditions import (
         element_to_be_clickable,
@@ -132,10 +132,7 @@ def test_a_reader_opens_a_report_from_the_navigation_of_the_ui(airflow_server, p
 
     check = publish("drifted", "Scores moved by 0.31.")
     publish("stable")
-    wait = WebDriverWait(chromium, 30)
-    chromium.get(airflow_server.url)
-    wait.until(visibility_of_element_located((By.NAME, "username"))).send_keys("reader")
-    chromium.find_element(By.NAME, "password").send_keys(airflow_server.password + "\n")
+    wait = WebDriverWait(reader, 30)
     wait.until(element_to_be_clickable((By.LINK_TEXT, "Drift reports"))).click()
     wait.until(frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe")))
     rows = wait.until(lambda page: page.find_elements(By.CSS_SELECTOR, "tbody tr"))
@@ -144,4 +141,4 @@ def test_a_reader_opens_a_report_from_the_navigation_of_the_ui(airflow_server, p
     rows[0].click()
     wait.until(frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, f"iframe[src$='{check}']")))
     assert wait.until(visibility_of_element_located((By.TAG_NAME, "h1"))).text == "What moved"
-    assert chromium.find_element(By.ID, "origin").text == "null"
+    assert reader.find_element(By.ID, "origin").text == "null"

@@ -18,7 +18,7 @@ EXPECTED = {
     ),
     "sentiment_retrain": (
         "cron 0 0 * * 0 or drift_detected",
-        {"train": [], "judge": [], "promote": ["champion"]},
+        {"train": [], "judge": [], "ask": [], "promote": ["champion"]},
     ),
     "sentiment_deploy": ("champion", {"package": [], "deploy": ["release"]}),
     "sentiment_release": ("by hand", {"look": [], "ask": [], "settle": ["settled"]}),
@@ -118,7 +118,15 @@ def test_a_dag_file_is_thin_and_imports_only_the_sdk_at_its_top(path: Path) -> N
     top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)} | {
         alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
     }
-    allowed = {"airflow.sdk", "airflow.sdk.exceptions", "sentiment_catalog", "sentiment_inbox", "datetime", "typing"}
+    allowed = {
+        "airflow.sdk",
+        "airflow.sdk.exceptions",
+        "sentiment_catalog",
+        "sentiment_inbox",
+        "sentiment_approval",
+        "datetime",
+        "typing",
+    }
     assert top <= allowed | {"collections.abc", "contextlib", "airflow.providers.standard.operators.hitl"}
 
 

@@ -24,7 +24,9 @@ from sentiment.deployment import deploy, free_port, status, stop
 from sentiment.deployment.backend import environment
 from sentiment.deployment.state import DeploymentFiles
 from sentiment.errors import ServiceError
+from sentiment.ledger import Ledger
 from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
 
 PROCESSES = 3  # the daemon, and the leader and the worker of one Bento
 
@@ -178,6 +180,9 @@ def test_a_bento_that_cannot_start_leaves_the_old_one_serving_and_says_why(
     with pytest.raises(ServiceError, match="not a Bento"):
         deploy(running, altered(bentos.second, tmp_path / "nowhere", "sentiment:nowhere"))
     assert version_at(url) == "1"
+    told = [e for e in Ledger(Storage(running)).entries() if e.event in ("canary", "deployed")]
+    assert [(e.event, e.detail.get("verdict")) for e in told[-2:]] == [("canary", "failed")] * 2
+    assert told[-2].reason.startswith("failed: sentiment:bad was not released.")
 
 
 def test_a_bento_that_dies_is_started_again(running: Settings, bentos: BuiltBentos) -> None:

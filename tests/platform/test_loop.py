@@ -25,18 +25,20 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
+from sentiment.reviews.sample import write_sample
 from sentiment.reviews.table import latest_snapshot
 from sentiment.scheduler import Scheduler
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
+from sentiment.why import why
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def start(root: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(root: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "sentiment.cli", *arguments],
-        env={**os.environ, "SENTIMENT_STORAGE__ROOT": str(root)},
+        env={**os.environ, "SENTIMENT_STORAGE__ROOT": str(root), **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -91,7 +93,7 @@ def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, take
     assert events == [
         (event, version if event != "trained" else None)
         for version in ("1", "2")
-        for event in ("trained", "registered", "decided", "promoted", "packaged", "deployed")
+        for event in ("trained", "registered", "decided", "promoted", "packaged", "canary", "deployed")
     ]
     decision = json.loads((root / "reports/gate/v2/decision.json").read_text())
     kitchen = decision["slices"]["source kitchen"]
@@ -101,6 +103,11 @@ def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, take
     states = [verdict["verdict"]["state"] for verdict in verdicts]
     assert "drifted" in states
     assert states[-1] == "stable"
+    story = why(settings, "2")
+    assert story.drift is not None
+    assert story.drift.state == "drifted"
+    assert [file.name for file in story.files] == ["kitchen.csv", "film.csv"]
+    assert not Ledger(Storage(settings)).verify().problem
     with contextlib.closing(sqlite3.connect(root / "airflow" / "airflow.db")) as database:
         runs = database.execute("select run_type, count(*) from dag_run where dag_id = 'sentiment_ingest' group by 1")
         assert dict(runs)["asset_triggered"] == 2, "two files landed, each was noticed, nobody triggered anything"
@@ -120,7 +127,7 @@ class Platform:
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """One platform for the tests of this module that need a healthy one; the last of them ends it."""
     root = tmp_path_factory.mktemp("platform") / "var"
-    process = start(root, "up")
+    process = start(root, "up", SENTIMENT_GATE__APPROVAL="always")
     try:
         wait_for(root / "platform.json")
         url = json.loads((root / "platform.json").read_text())["airflow"]
@@ -137,6 +144,19 @@ def wait_for_failure(scheduler: Scheduler, dag_id: str) -> None:
         seen.add(scheduler.wait_for_run(dag_id, since=start, but=seen).run_id)
 
 
+def required_actions(platform: Platform, chromium: WebDriver) -> WebDriverWait[WebDriver]:
+    """Log in to Airflow and open what waits for a person."""
+    page = WebDriverWait(chromium, 60)
+    chromium.get(platform.url)
+    chromium.delete_all_cookies()
+    chromium.get(platform.url)
+    page.until(visible((By.NAME, "username"))).send_keys("admin")
+    chromium.find_element(By.NAME, "password").send_keys(platform.password, Keys.ENTER)
+    page.until(visible((By.LINK_TEXT, "Dags")))
+    chromium.get(f"{platform.url}/required_actions")
+    return page
+
+
 def test_a_held_batch_is_released_by_a_person_in_the_browser(platform: Platform, chromium: WebDriver) -> None:
     inbox = platform.root / "inbox" / "one-sided.csv"
     with Scheduler(platform.url, user="admin", password=platform.password) as scheduler:
@@ -148,12 +168,7 @@ def test_a_held_batch_is_released_by_a_person_in_the_browser(platform: Platform,
         while scheduler.task_states(run).get("ask") != "awaiting_input":
             time.sleep(0.5)
 
-        page = WebDriverWait(chromium, 60)
-        chromium.get(platform.url)
-        page.until(visible((By.NAME, "username"))).send_keys("admin")
-        chromium.find_element(By.NAME, "password").send_keys(platform.password, Keys.ENTER)
-        page.until(visible((By.LINK_TEXT, "Dags")))
-        chromium.get(f"{platform.url}/required_actions")
+        page = required_actions(platform, chromium)
         page.until(visible((By.PARTIAL_LINK_TEXT, "one-sided.csv is held"))).click()
         page.until(visible((By.NAME, "element_reason"))).send_keys("checked by hand")
         page.until(clickable((By.XPATH, "//button[normalize-space()='Release']"))).click()
@@ -163,6 +178,30 @@ def test_a_held_batch_is_released_by_a_person_in_the_browser(platform: Platform,
     entry = Ledger(storage).entries()[-1]
     assert (entry.event, entry.actor, entry.reason) == ("released", "admin", "checked by hand")
     assert latest_snapshot(storage).rows == 200
+
+
+def test_a_challenger_is_approved_by_a_person_in_the_browser(platform: Platform, chromium: WebDriver) -> None:
+    storage = Storage(load_settings(storage={"root": str(platform.root)}))
+    with Scheduler(platform.url, user="admin", password=platform.password) as scheduler:
+        write_sample(platform.root / "inbox" / "film.csv", "film", 1_500, seed=1)
+        while (found := latest_snapshot(storage)) is None or found.rows < 1_000:
+            time.sleep(0.5)
+        run = scheduler.trigger("sentiment_retrain")
+        while scheduler.task_states(run).get("ask") != "awaiting_input":
+            time.sleep(0.5)
+        page = required_actions(platform, chromium)
+        page.until(visible((By.PARTIAL_LINK_TEXT, "is judged promote: promote it?"))).click()
+        reason = page.until(visible((By.NAME, "element_reason")))
+        assert (
+            page.until(visible((By.LINK_TEXT, "Model card"))).get_attribute("href").endswith("/sentiment-why/cards/1")
+        )
+        assert chromium.find_element(By.XPATH, "//table//td[normalize-space()='source film']")
+        reason.send_keys("read the card")
+        page.until(clickable((By.XPATH, "//button[normalize-space()='Approve']"))).click()
+        scheduler.wait(run)
+    words = [e for e in Ledger(storage).entries() if e.event in ("approved", "promoted")]
+    assert [(e.event, e.model_version) for e in words] == [("approved", "1"), ("promoted", "1")]
+    assert (words[0].actor, words[0].reason, words[1].detail["approved_by"]) == ("admin", "read the card", "admin")
 
 
 def test_a_service_that_dies_ends_the_platform_with_its_last_lines(platform: Platform) -> None:
