@@ -47,7 +47,11 @@ def judge(
         "registered",
         model_version=registered.version,
         snapshot=registered.snapshot,
-        detail={"run_id": registered.run_id, "digest": registered.digest},
+        detail={
+            "run_id": registered.run_id,
+            "digest": registered.digest,
+            "pipeline_digest": registered.pipeline_digest,
+        },
         key=f"registered-{registered.version}",
     )
     storage.write(

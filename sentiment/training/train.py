@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 def train(settings: Settings, *, registry: Registry, snapshot: str | None = None) -> Candidate:
     """Train a model on the training split of a snapshot and log it to MLflow.
 
-    The same snapshot and settings give the same model, so a repeated call returns the run there is.
+    The same snapshot and settings give the same model, so a repeated call returns the run there is. Trained models
+    that MLflow did not take at the time are logged first.
 
     Parameters
     ----------
@@ -44,7 +45,11 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     number = parse_snapshot(snapshot) if snapshot else _latest(storage)
     name = f"reviews@v{number}"
     key = training_key(settings, name)
+    for kept in registry.log_kept():
+        log.info("run %s: logged without training again, what was learned from %s", kept.run_id, kept.snapshot)
+        _record(storage, kept)
     if found := registry.find_run(key):
+        _record(storage, found)
         log.info("run %s has already learned from %s with these settings", found.run_id, name)
         return found
 
@@ -93,14 +98,19 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
         },
         files=files,
     )
+    _record(storage, candidate)
+    return candidate
+
+
+def _record(storage: Storage, candidate: Candidate) -> None:
+    """Write the entry of a training, once: what its files are checked against."""
     Ledger(storage).append(
         "trained",
-        snapshot=name,
-        reason=f"accuracy {metrics['accuracy']:.1%} on {len(held_out):,} held-out reviews",
-        detail={"run_id": candidate.run_id, "digest": candidate.digest},
+        snapshot=candidate.snapshot,
+        reason=f"accuracy {candidate.metrics['accuracy']:.1%} on {candidate.test_rows:,} held-out reviews",
+        detail={"run_id": candidate.run_id, "digest": candidate.digest, "pipeline_digest": candidate.pipeline_digest},
         key=f"trained-{candidate.run_id}",
     )
-    return candidate
 
 
 def training_key(settings: Settings, snapshot: str) -> str:
