@@ -20,7 +20,7 @@ import typer
 
 from sentiment.cli_data import app as data_commands
 from sentiment.cli_experiment import experiment
-from sentiment.cli_models import evaluate, explain
+from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
@@ -173,6 +173,7 @@ app.command(
     )
 )(evaluate)
 app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', "sentiment explain --top 30"))(explain)
+app.command(epilog=_examples("sentiment card", "sentiment card 3 --output card.html"))(card)
 app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
     experiment
 )

@@ -15,6 +15,7 @@ from sentiment.reviews.table import parse_snapshot, read_snapshot
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+from sentiment.training.card_files import publish_card
 from sentiment.training.gate import Decision, Evidence, Outcome, decide
 from sentiment.training.slices import Traits
 
@@ -66,6 +67,7 @@ def judge(
         detail={"champion": decision.champion, "outcome": decision.outcome.value},
         key=f"decided-{registered.version}-against-{decision.champion}",
     )
+    publish_card(settings, registry=registry, version=registered, decision=decision)
     log.info("version %s: %s. %s", registered.version, decision.outcome, decision.reason)
     return registered, decision
 
