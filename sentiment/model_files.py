@@ -6,10 +6,12 @@ MLflow can change a file together with its tag; the ledger then disagrees, and t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,6 +187,24 @@ class ModelFiles:
 def cache_folder(settings: Settings) -> Path:
     """Return the folder of the local copies; it may be emptied at any time."""
     return settings.local_dir / "cache" / "models"
+
+
+def forget_copies(settings: Settings, *, before: datetime, dry_run: bool) -> tuple[int, int]:
+    """Remove the local copies that were fetched before a moment; return how many files, and their bytes."""
+    files = size = 0
+    for path in sorted(cache_folder(settings).rglob("*"), reverse=True):  # what is in a folder before the folder
+        with contextlib.suppress(OSError):  # removed meanwhile, or a folder that is not empty
+            stat = path.stat()
+            if stat.st_mtime >= before.timestamp():  # a new folder may be waiting for its file
+                continue
+            if path.is_dir():
+                if not dry_run:
+                    path.rmdir()
+                continue
+            if not dry_run:
+                path.unlink()
+            files, size = files + 1, size + stat.st_size
+    return files, size
 
 
 def _digest(path: Path) -> str:

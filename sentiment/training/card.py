@@ -66,8 +66,9 @@ def _what(facts: CardFacts) -> Section:
                 f"A model that reads one review and answers with one of {len(version.labels)} labels "
                 f"({', '.join(version.labels)}) and a probability for each. It is a logistic regression over words and "
                 "short word sequences: every answer is a sum of what each word adds, and can be taken apart word by "
-                f'word (`sentiment explain "..." --version {version.version}`).'
+                "word:"
             ),
+            Code(f'sentiment explain "Not bad at all, I loved it." --version {version.version}'),
             Facts(
                 {
                     "Model": f"{facts.model}, version {version.version}",

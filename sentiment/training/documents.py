@@ -154,9 +154,9 @@ def _html_table(table: Table) -> str:
     def row(tag: str, cells: Sequence[str]) -> str:
         written = []
         for index, cell in enumerate(cells):
-            figure = ' class="number"' if index and index not in table.words else ""
+            kind = "" if not index else ' class="word"' if index in table.words else ' class="number"'
             scope = ' scope="col"' if tag == "th" else ""
-            written.append(f"<{tag}{scope}{figure}>{escape(cell)}</{tag}>")
+            written.append(f"<{tag}{scope}{kind}>{escape(cell)}</{tag}>")
         return f"<tr>{''.join(written)}</tr>"
 
     body = "".join(row("td", cells) for cells in table.rows)

@@ -33,7 +33,11 @@ def test_nothing_is_cut_off_at_any_width(chromium: Chrome, page: str, width: int
 @pytest.mark.parametrize(("scheme", "media"), [("light", "screen"), ("dark", "screen"), ("dark", "print")])
 def test_every_text_has_enough_contrast(chromium: Chrome, page: str, scheme: str, media: str) -> None:
     show(chromium, page, width=1280, scheme=scheme, media=media)
-    picture = set(chromium.execute_script("return [...document.querySelectorAll('svg text')].map(e => e.textContent.trim().slice(0, 40))"))
+    picture = set(
+        chromium.execute_script(
+            "return [...document.querySelectorAll('svg text')].map(e => e.textContent.trim().slice(0, 40))"
+        )
+    )
     found = [(text, ratio) for ratio, text in chromium.execute_script(CONTRASTS) if text not in picture]
     assert len(found) > 200
     assert [(text, round(ratio, 2)) for text, ratio in found if ratio < 4.5] == []
