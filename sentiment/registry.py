@@ -146,7 +146,8 @@ class Registry:
         except SentimentError as error:
             raise type(error)(
                 f"{error.message} The trained model is kept in {self._kept.path(record.key)}.",
-                fix=f"{error.fix} Then `sentiment train`, or the retried task, logs it without training again.".strip(),
+                fix=f"{error.fix} Then `sentiment train`, or the retried task, logs it without training again; "
+                "removing the file gives it up.",
             ) from error
         self._kept.drop(record.key)
         return candidate

@@ -15,6 +15,8 @@ from sentiment.training.documents import Banner, Code, Document, Facts, Items, P
 from sentiment.training.evaluation import Evaluation
 from sentiment.training.evaluation_page import main_metrics
 
+_ENOUGH = 30  # reviews of a group that is named as the weakest
+
 
 def card(facts: CardFacts) -> Document:
     """Return the card of a model."""
@@ -40,8 +42,8 @@ def card(facts: CardFacts) -> Document:
     )
 
 
-def summary(facts: CardFacts, *, link: str) -> Document:
-    """Return what the page of the registered version says: the figures, the decision and where the card is."""
+def summary(facts: CardFacts) -> Document:
+    """Return what the page of the registered version says: the figures and the decision."""
     decision, version = facts.decision, facts.version
     kind, word = verdict(decision)
     figures = main_metrics(facts.evaluation.metrics) if facts.evaluation else {}
@@ -50,10 +52,7 @@ def summary(facts: CardFacts, *, link: str) -> Document:
         subtitle=f"Tells how a review judges: {', '.join(version.labels)}. Learned from {facts.train_rows:,} reviews "
         f"of {version.snapshot}, measured on {facts.test_rows:,} that were held out (95% intervals).",
         banner=Banner(kind, word, decision.reason),
-        sections=[
-            Section("Metrics", [Table(("Metric", "Value"), list(figures.items()))]),
-            Section("Model card", [Paragraph(link)]),
-        ],
+        sections=[Section("Metrics", [Table(("Metric", "Value"), list(figures.items()))])],
     )
 
 
@@ -150,11 +149,12 @@ def _reproduce(facts: CardFacts) -> Section:
 def _weakest(evaluation: Evaluation) -> str:
     """Name the group on which it is surely worse than on the whole, if there is one."""
     whole = evaluation.metrics["accuracy"]
-    worse = [item for item in evaluation.slices if item.share.accuracy_high < whole]
+    worse = [item for item in evaluation.slices if item.share.rows >= _ENOUGH and item.share.accuracy_high < whole]
     if not worse:
         return ""
     item = min(worse, key=lambda item: item.share.accuracy)
-    return f"It is weakest on the group “{item.name}”: {item.share.accuracy:.1%} instead of {whole:.1%}."
+    found = f"{item.share.accuracy:.1%} of {item.share.rows:,} reviews"
+    return f"It is weakest on the group “{item.name}”: right on {found}, and on {whole:.1%} of all."
 
 
 def _one_in(share: float) -> str:

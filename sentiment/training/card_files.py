@@ -39,9 +39,10 @@ def publish_card(settings: Settings, *, registry: Registry, version: ModelVersio
     with registry.client(f"log the model card of version {version.version}") as client:
         for name, content in written.items():
             client.log_text(version.run_id, content, f"card/{name}")
-    link = f"{HTML} and {MARKDOWN} are among the artifacts of run {version.run_id}, in the folder card, and under "
-    link += f"{storage.uri(card_path(version.version, ''))}. `sentiment card {version.version}` prints it."
-    registry.describe(version.version, to_markdown(summary(facts, link=link)))
+        experiment = client.get_run(version.run_id).info.experiment_id
+    address = f"#/experiments/{experiment}/runs/{version.run_id}/artifacts/card/{HTML}"  # in MLflow's own pages
+    said = f"{to_markdown(summary(facts))}\n[The model card]({address}), also as {storage.uri('')}"
+    registry.describe(version.version, f"{said}{card_path(version.version, HTML)}\n")
 
 
 def card_path(version: str, name: str) -> str:

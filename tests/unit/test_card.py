@@ -121,7 +121,8 @@ def test_a_judged_version_has_its_card_everywhere_people_look(
         said = client.get_model_version("sentiment", "1").description
     assert marked(decision.reason) in said
     assert f"Accuracy | {version.metrics['accuracy']:.1%} (" in said
-    assert "sentiment card 1" in said
+    assert f"/runs/{version.run_id}/artifacts/card/card.html)" in said
+    assert said.endswith(f"{settings.storage.root}/reports/gate/v1/card.html\n")
 
     monkeypatch.setenv("SENTIMENT_STORAGE__ROOT", settings.storage.root)
     for arguments, expected in (
