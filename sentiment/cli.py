@@ -21,7 +21,7 @@ import typer
 from sentiment.cli_data import app as data_commands
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
-from sentiment.cli_models import evaluate, explain
+from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
@@ -187,6 +187,7 @@ app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', 
 app.command(epilog=_examples("sentiment backtest --policy new.toml", "sentiment backtest --policy new.toml --json"))(
     backtest
 )
+app.command(epilog=_examples("sentiment card", "sentiment card 3 --output card.html"))(card)
 app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
     experiment
 )

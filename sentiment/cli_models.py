@@ -1,4 +1,4 @@
-"""``sentiment evaluate`` and ``sentiment explain``: how good a registered model is, and why it answers so."""
+"""``sentiment evaluate``, ``explain`` and ``card``: how good a registered model is, why it answers so, what it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sentiment.console import Reporter
+from sentiment.errors import SettingsError, storage_errors
 from sentiment.settings import load_settings
 
 if TYPE_CHECKING:
@@ -85,6 +86,32 @@ def explain(
     _show_explanation(out, explanation, top)
     if as_json:
         out.result(explanation.to_dict())
+
+
+def card(
+    version: Annotated[str | None, typer.Argument(help="Model version; the champion if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write: .html or .md; without it, Markdown is shown.")
+    ] = None,
+) -> None:
+    """Show the model card of a version: what it is, is for and learned from, how good it is, what the gate said."""
+    from sentiment.registry import Registry
+    from sentiment.storage import Storage
+    from sentiment.training.card_files import HTML, MARKDOWN, read_card
+
+    out, settings = Reporter(), load_settings()
+    if output is not None and output.suffix not in (".html", ".md"):
+        raise SettingsError(f"--output {output} is neither .html nor .md.", fix="Name the file card.html or card.md.")
+    registry = Registry(settings)
+    number = (registry.version(version) if version else registry.champion()).version
+    content = read_card(Storage(settings), number, HTML if output and output.suffix == ".html" else MARKDOWN)
+    if output is None:
+        typer.echo(content, nl=False)
+        return
+    with storage_errors(str(output)):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(content, encoding="utf-8")
+    out.result({}, f"Model card of version {number}: {output}")
 
 
 def _show_words(out: Reporter, words: TellingWords, top: int) -> None:

@@ -22,6 +22,7 @@ import pyarrow.dataset as pads
 from sentiment.deployment.state import DeploymentFiles
 from sentiment.errors import DataError, ModelError, ServiceError
 from sentiment.ledger import Ledger
+from sentiment.model_files import forget_copies
 from sentiment.packaging import BENTO_NAME, BENTOS
 from sentiment.registry import Registry
 from sentiment.reviews.lock import exclusive
@@ -35,6 +36,8 @@ from sentiment.storage import Object, Storage
 log = logging.getLogger(__name__)
 
 DRIFT_REPORTS, PROFILES = "reports/drift", "reports/data"
+COPIES = "cache/models"
+_COPIES_DAYS = 30  # what is still needed is fetched again
 _PATIENCE = 600.0
 Say = Callable[[str], None]
 
@@ -132,6 +135,7 @@ def maintain(
                 )
         if objects:
             say(f"{where}: {freed[where].files:,} files, {freed[where].bytes:,} bytes")
+    freed[COPIES] = Freed(*forget_copies(settings, before=_moment(now, _COPIES_DAYS), dry_run=dry_run))
     result = MaintenanceResult(
         compacted={name: count for name, count in compacted.items() if count},
         predictions=rows,

@@ -24,6 +24,8 @@ from sentiment.tracking import ensure_database
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
 
 def connect(settings: Settings) -> MlflowClient:
     """Connect to the tracking server of the settings, or to the SQLite database, which is made if need be.
@@ -70,7 +72,7 @@ def mlflow_errors(address: str, what: str) -> Iterator[None]:
     Raises
     ------
     ServiceError
-        The server does not answer.
+        The server does not answer, or refuses the credentials.
     StorageError
         There is no room, or the store of the artifacts failed.
     ModelError
@@ -97,10 +99,14 @@ def _translate(address: str, what: str, error: Exception) -> None:
     if isinstance(error, MlflowException):
         if any(sign in str(error) for sign in NO_ROOM):
             raise disk_full(address) from error
+        if error.error_code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+            raise _refused(address, what) from error
         if "Max retries" in str(error) or "API request to" in str(error):
             raise _unreachable(address, what, error) from error
         raise ModelError(f"MLflow could not {what}: {error.message}", fix=f"MLflow: {address}") from error
     if isinstance(error, requests.RequestException):
+        if error.response is not None and error.response.status_code in (401, 403):
+            raise _refused(address, what) from error
         raise _unreachable(address, what, error) from error
 
 
@@ -118,4 +124,15 @@ def _unreachable(address: str, what: str, error: Exception) -> ServiceError:
     return ServiceError(
         f"Could not {what}: MLflow at {address} does not answer ({type(error).__name__}).",
         fix="Start it (`sentiment up`) or correct registry.tracking_uri.",
+    )
+
+
+def _refused(address: str, what: str) -> ServiceError:
+    """Return the error of credentials that the server does not take; it names them and never shows them."""
+    sent = [name for name in _CREDENTIALS if os.environ.get(name)]
+    return ServiceError(
+        f"Could not {what}: MLflow at {address} refuses the credentials; in the environment: "
+        f"{' and '.join(sent) if sent else 'none'}.",
+        fix=f"Set {_CREDENTIALS[0]} and {_CREDENTIALS[1]}, or {_CREDENTIALS[2]} alone, for a user who may edit this "
+        "experiment and this model.",
     )

@@ -31,6 +31,43 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
+class TrainedRecord:
+    """What the MLflow run of a trained model says beside its files.
+
+    Attributes
+    ----------
+    key : str
+        Identifies the training; see `training_key`.
+    trained_at : datetime
+        With its timezone.
+    dataset : TrainingData or None
+    """
+
+    key: str
+    trained_at: datetime
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    dataset: TrainingData | None = None
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What names the content of a model's two files.
+
+    Attributes
+    ----------
+    scorer : str
+        Of the scorer's arrays (`Scorer.digest`).
+    pipeline : str
+        SHA-256 of the skops file.
+    """
+
+    scorer: str
+    pipeline: str
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A freshly trained model: an MLflow run, not yet registered."""
 
@@ -41,6 +78,15 @@ class Candidate:
     metrics: Mapping[str, float]
     train_rows: int
     test_rows: int
+    pipeline_digest: str = ""
+    data_digest: str = ""
+    cause: str = "{}"
+    code: str = ""
+
+    @property
+    def digests(self) -> Digests:
+        """What MLflow says the digests are."""
+        return Digests(scorer=self.digest, pipeline=self.pipeline_digest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the candidate as JSON types."""
@@ -60,6 +106,13 @@ class ModelVersion:
     decision: str
     aliases: tuple[str, ...]
     created_at: datetime
+    pipeline_digest: str = ""
+    code: str = ""
+
+    @property
+    def digests(self) -> Digests:
+        """What MLflow says the digests are."""
+        return Digests(scorer=self.digest, pipeline=self.pipeline_digest)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the version as JSON types."""

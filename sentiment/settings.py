@@ -70,6 +70,16 @@ class RegistrySettings(Section):
     model_name: str = Field("sentiment", description="Name of the registered model.")
     timeout_seconds: int = Field(30, ge=1, le=600, description="Time limit of one request to MLflow.")
 
+    @field_validator("tracking_uri")
+    @classmethod
+    def _without_credentials(cls, uri: str) -> str:
+        if "@" in uri.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "it holds credentials, and addresses are shown; set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
+            )
+        return uri
+
 
 class DataSettings(Section):
     """The data contract and the splits."""

@@ -23,6 +23,12 @@ for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew, to be reviewed as a diff"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest and mostly waits, so that two processes end at the same time."""
     items.sort(key=lambda item: "platform" not in item.path.parts)

@@ -11,6 +11,9 @@ from pydantic import TypeAdapter
 
 from sentiment.settings import GateMode
 
+SLICE, BEHAVIOUR = "slice ", "behaviour "
+"""How the names of checks of one slice, and of one kind of behavioural cases, begin."""
+
 HEADLINES = ("mode", "first_model", "non_inferiority", "superiority")
 """The checks that say why a challenger is promoted."""
 

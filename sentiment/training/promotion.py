@@ -15,6 +15,7 @@ from sentiment.registry import Registry
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 from sentiment.training.approval import Standing, standing
+from sentiment.training.card_files import publish_card
 from sentiment.training.evidence_gathering import gather_evidence
 from sentiment.training.gate import Decision, decide
 
@@ -50,7 +51,7 @@ def judge(
         model_version=registered.version,
         run_id=registered.run_id,
         snapshot=registered.snapshot,
-        digests={"model": registered.digest},
+        digests={"model": registered.digest, "pipeline": registered.pipeline_digest},
         key=f"registered-{registered.version}",
     )
     storage.write(f"reports/gate/v{registered.version}/evidence.npz", evidence.to_bytes())
@@ -67,6 +68,7 @@ def judge(
         detail={"champion": decision.champion, "outcome": decision.outcome.value},
         key=f"decided-{registered.version}-{digest}",
     )
+    publish_card(settings, registry=registry, version=registered, decision=decision)
     log.info("version %s: %s. %s", registered.version, decision.outcome, decision.reason)
     return registered, decision
 

@@ -28,7 +28,8 @@ def train(
 ) -> Candidate:
     """Train a model on the training split of a snapshot and log it to MLflow.
 
-    The same snapshot and settings give the same model, so a repeated call returns the run there is.
+    The same snapshot and settings give the same model, so a repeated call returns the run there is. Trained models
+    that MLflow did not take at the time are logged first.
 
     Parameters
     ----------
@@ -49,7 +50,11 @@ def train(
     number = parse_snapshot(snapshot) if snapshot else _latest(storage)
     name = f"reviews@v{number}"
     key = training_key(settings, name)
+    for kept in registry.log_kept():
+        log.info("run %s: logged without training again, what was learned from %s", kept.run_id, kept.snapshot)
+        _record(storage, kept)
     if found := registry.find_run(key):
+        _record(storage, found)
         log.info("run %s has already learned from %s with these settings", found.run_id, name)
         return found
 
@@ -97,19 +102,29 @@ def train(
             "sentiment.test_rows": str(len(held_out)),
             "sentiment.code": version("sentiment"),
             "sentiment.cause": str(cause),
+            "sentiment.caused_by": json.dumps(cause.to_dict()),
         },
         files=files,
     )
+    _record(storage, candidate)
+    return candidate
+
+
+def _record(storage: Storage, candidate: Candidate) -> None:
+    """Write the entry of a training, once: what its files are checked against."""
     Ledger(storage).append(
         "trained",
         run_id=candidate.run_id,
-        snapshot=name,
-        digests={"model": candidate.digest, "data": data.digest},
-        reason=f"accuracy {metrics['accuracy']:.1%} on {len(held_out):,} held-out reviews",
-        detail={"cause": cause.to_dict(), "rows": dict(data.rows), "code": version("sentiment")},
+        snapshot=candidate.snapshot,
+        digests={"model": candidate.digest, "pipeline": candidate.pipeline_digest, "data": candidate.data_digest},
+        reason=f"accuracy {candidate.metrics['accuracy']:.1%} on {candidate.test_rows:,} held-out reviews",
+        detail={
+            "cause": json.loads(candidate.cause),
+            "rows": {"train": candidate.train_rows, "test": candidate.test_rows},
+            "code": candidate.code,
+        },
         key=f"trained-{candidate.run_id}",
     )
-    return candidate
 
 
 def training_key(settings: Settings, snapshot: str) -> str:

@@ -302,6 +302,19 @@ def test_all_versions_are_asked_for_however_many_there_are(settings: Settings, m
     assert len(registry.snapshots_named()) == 7
 
 
+def test_local_copies_of_models_go_after_a_month(settings: Settings) -> None:
+    registry = registered(settings)
+    copy = settings.local_dir / "cache" / "models" / "run" / "pipeline" / "model.skops"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"12345")
+    assert maintain(settings, now=NOW + timedelta(days=29), registry=registry).freed == {}
+    planned = maintain(settings, now=NOW + timedelta(days=31), registry=registry, dry_run=True)
+    assert copy.exists()
+    result = maintain(settings, now=NOW + timedelta(days=31), registry=registry)
+    assert result.freed == planned.freed == {"cache/models": maintenance.Freed(1, 5)}
+    assert not copy.exists()
+
+
 def test_the_command_tells_what_it_would_do_and_does_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

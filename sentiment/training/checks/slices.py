@@ -8,7 +8,7 @@ import numpy as np
 
 from sentiment.settings import GatePolicy
 from sentiment.training.checks.quality import points
-from sentiment.training.decision import Check, Outcome
+from sentiment.training.decision import BEHAVIOUR, SLICE, Check, Outcome
 from sentiment.training.evidence import Bools, Evidence, ModelEvidence
 from sentiment.training.paired import Pairs, holm, p_worse_by_group
 
@@ -28,9 +28,9 @@ def slice_guards(evidence: Evidence, champion: ModelEvidence, policy: GatePolicy
         said = f"{name}: accuracy {points(pair.difference)} on {pair.rows:,} reviews"
         if p_value <= policy.alpha:
             reason = f"{said}; a slice may lose {policy.slice_margin:.0%} at the most."
-            checks.append(Check(f"slice {name}", Outcome.reject, numbers, reason))
+            checks.append(Check(f"{SLICE}{name}", Outcome.reject, numbers, reason))
         else:
-            checks.append(Check(f"slice {name}", Outcome.promote, numbers, f"{said}."))
+            checks.append(Check(f"{SLICE}{name}", Outcome.promote, numbers, f"{said}."))
     return checks
 
 
@@ -67,10 +67,10 @@ def _behaviour(kind: str, ours: np.ndarray, theirs: np.ndarray | None, p_value: 
     numbers = {"challenger": float(ours.mean()), "cases": len(ours), "p_value": p_value}
     said = f"{kind}: fails {ours.mean():.0%} of {len(ours):,} cases"
     if theirs is None:
-        return Check(f"behaviour {kind}", Outcome.promote, numbers, f"{said}.")
+        return Check(f"{BEHAVIOUR}{kind}", Outcome.promote, numbers, f"{said}.")
     numbers |= {"champion": float(theirs.mean()), "margin": policy.behaviour_margin}
     said = f"{said}, the champion {theirs.mean():.0%}"
     if p_value <= policy.alpha:
         reason = f"{said}; it may fail {policy.behaviour_margin:.0%} more at the most."
-        return Check(f"behaviour {kind}", Outcome.reject, numbers, reason)
-    return Check(f"behaviour {kind}", Outcome.promote, numbers, f"{said}.")
+        return Check(f"{BEHAVIOUR}{kind}", Outcome.reject, numbers, reason)
+    return Check(f"{BEHAVIOUR}{kind}", Outcome.promote, numbers, f"{said}.")
