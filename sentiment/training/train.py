@@ -37,6 +37,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     NotEnoughDataError
         There are no reviews, too few, or only one label.
     """
+    from sentiment.training.abstention import ANSWERS_NONE
     from sentiment.training.candidate_evaluation import evaluate_candidate
     from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
@@ -60,6 +61,12 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
     pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
+    if scorer.min_confidence >= ANSWERS_NONE:
+        log.warning(
+            "all answers will count as unsure: %.0f%% right is proven not even for the surest; "
+            "lower training.answer_accuracy, or ingest more labelled reviews",
+            100 * settings.training.answer_accuracy,
+        )
     trained = time.perf_counter()
     title = f"A model that learned from {name}"
     measured, files = evaluate_candidate(
