@@ -1,12 +1,12 @@
-"""``python -m benchmarks [--test FILE]``: the features, then the model, each against the usual way, in one run each."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: features, model and retraining, each against the usual way."""
 
 import subprocess
 import sys
 
 
 def main() -> None:
-    """Run both; options go to the model's."""
-    for name, options in (("features", []), ("model", sys.argv[1:])):
+    """Run all; options go to those that judge a model."""
+    for name, options in (("features", []), ("model", sys.argv[1:]), ("retrain", sys.argv[1:])):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
 

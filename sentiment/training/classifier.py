@@ -22,7 +22,6 @@ SHORT_WEIGHT = 0.3
 """What a shortened copy counts in training, where the text itself counts 1."""
 
 _FOLDS = 5
-_JUDGED_ROWS = 5_000  # rows held out for the calibration, if there are so many
 _RUNS = 50  # neighbouring rows are often about the same thing, so they are held out together
 _MAX_ITERATIONS = 1000
 _GRADIENT = 1e-5  # of the mean loss; where the search ends
@@ -81,6 +80,8 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         Whether every label counts the same, however rare; with more than two labels only, if None.
     answer_accuracy : float
         With two labels: how many of the answers above `min_confidence_` shall be right; 0 for no such band.
+    judged_rows : int
+        Rows held out for the calibration, if there are so many: one fifth of all, and more fifths until there are.
     seed : int
         Of the choice of n-grams that shortened copies keep.
 
@@ -104,6 +105,7 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         trust: float = 0.75,
         balanced: bool | None = None,
         answer_accuracy: float = 0.0,
+        judged_rows: int = 5_000,
         seed: int = 0,
     ) -> None:
         self.labels = labels
@@ -112,6 +114,7 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         self.trust = trust
         self.balanced = balanced
         self.answer_accuracy = answer_accuracy
+        self.judged_rows = judged_rows
         self.seed = seed
 
     def fit(self, X: sparse.csr_matrix, y: Sequence[str]) -> "NaiveBayesLogisticRegression":  # noqa: N803
@@ -161,7 +164,7 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         folds = _folds(rows.codes)
         judged, evidence, start = np.empty(0, np.intp), [], None
         for fold in range(_FOLDS):
-            if len(judged) >= _JUDGED_ROWS:
+            if len(judged) >= self.judged_rows:
                 break
             held_out = folds == fold
             weights, start = self._regress(rows.take(~held_out), start)

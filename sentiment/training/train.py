@@ -9,6 +9,8 @@ import time
 from dataclasses import asdict
 from importlib.metadata import version
 
+import skops.io  # noqa: F401, before MLflow: it looks through all modules there are, which takes a second then
+
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
