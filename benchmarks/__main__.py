@@ -1,12 +1,13 @@
-"""``python -m benchmarks [--test FILE]``: features and model against the usual way, then the gate's error rates."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way, then the gate's error rates."""
 
 import subprocess
 import sys
 
 
 def main() -> None:
-    """Run them one after the other; options go to the model's."""
-    for name, options in (("features", []), ("model", sys.argv[1:]), ("gate", [])):
+    """Run all; options go to those that judge a model."""
+    given = sys.argv[1:]
+    for name, options in (("features", []), ("model", given), ("retrain", given), ("gate", [])):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
 

@@ -42,9 +42,13 @@ class Prediction(BaseModel, protected_namespaces=()):
     """One answer."""
 
     request_id: str = Field(description="Names this answer in the prediction log and in feedback.")
-    label: str = Field(description="The most probable label.")
+    label: str = Field(description="The most probable label, also of an answer that is unsure.")
     score: float = Field(description="0 to 1; 1 is the most positive.")
     probabilities: dict[str, float]
+    abstained: bool = Field(
+        description="Whether the answer is unsure and better left to a person: the label's probability is not above "
+        "the model's `min_confidence`, where too few answers are right."
+    )
     model_version: str
 
 
@@ -71,6 +75,9 @@ class ModelFacts(BaseModel, protected_namespaces=()):
     scorer_digest: str
     scheme: str
     labels: list[str]
+    min_confidence: float = Field(
+        description="Answers whose label is no more probable than this are unsure; 0: none, 1: all."
+    )
     metrics: dict[str, float]
     code_version: str
     code_digest: str
@@ -104,7 +111,8 @@ class SentimentService:
         self._settings = load_settings()
         model = ServedModel.load(MODEL_FOLDER)
         self._scorer, self._manifest = model.scorer, model.manifest
-        self._facts = self._manifest.model_dump(mode="json", exclude={"probes"})
+        facts = self._manifest.model_dump(mode="json", exclude={"probes"})
+        self._facts = {**facts, "min_confidence": self._scorer.min_confidence}
         self._positions = np.linspace(0.0, 1.0, len(self._manifest.labels))
         logs = self._settings.serving.log_predictions
         self._log = PredictionLog(self._settings) if logs else None
@@ -216,15 +224,17 @@ class SentimentService:
             table = await asyncio.to_thread(self._scorer.probabilities, texts)
         version, labels = self._manifest.model_version, self._manifest.labels
         best, scores, rows = table.argmax(axis=1), (table @ self._positions).tolist(), table.tolist()
+        unsure = self._scorer.abstains(table).tolist()
         answers = [
             {
                 "request_id": uuid.uuid4().hex,
                 "label": labels[number],
                 "score": min(1.0, max(0.0, score)),
                 "probabilities": dict(zip(labels, row, strict=True)),
+                "abstained": abstained,
                 "model_version": version,
             }
-            for number, score, row in zip(best.tolist(), scores, rows, strict=True)
+            for number, score, row, abstained in zip(best.tolist(), scores, rows, unsure, strict=True)
         ]
         if not is_probe.get():
             self._count(texts, answers)

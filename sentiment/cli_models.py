@@ -129,4 +129,5 @@ def _show_explanation(out: Reporter, explanation: Explanation, top: int) -> None
     if others:
         rows.append((f"({len(others):,} more)", f"{sum(value for _, value in others):+.3f}"))
     rows += [("(baseline)", f"{explanation.baseline:+.3f}"), ("= margin", f"{explanation.margin:+.3f}")]
-    out.table(f"{explanation.label}, probability {explanation.probability:.1%}", ["words", "adds"], rows)
+    unsure = f"; unsure, it is no surer than {explanation.min_confidence:.1%}" if explanation.abstained else ""
+    out.table(f"{explanation.label}, probability {explanation.probability:.1%}{unsure}", ["words", "adds"], rows)

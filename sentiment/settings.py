@@ -158,6 +158,12 @@ class TrainingSettings(Section):
     balanced: bool | None = Field(
         None, description="Every label counts the same, however rare; unset: only with more than two labels."
     )
+    answer_accuracy: float = Field(
+        0.95,
+        ge=0,
+        lt=1,
+        description="With two labels: share of right answers among those not marked unsure; 0 marks none.",
+    )
     cleaning: Cleaning = Field(Cleaning(), description="What is done to a text before its words are counted.")
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
     learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")

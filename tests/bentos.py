@@ -18,6 +18,7 @@ from sentiment.settings import Settings, load_settings
 GOOD = ("wonderful", "moving", "brilliant", "charming", "superb")
 BAD = ("dreadful", "boring", "clumsy", "tedious", "awful")
 THINGS = ("film", "plot", "kettle", "acting", "handle", "story", "lid", "music")
+UNSURE = 0.9  # so few texts prove no limit
 PATTERNS = ("a {} {}", "the {} was not {}", "what a {} {}!", "{} {} and nothing else")
 
 
@@ -83,7 +84,7 @@ def build(folder: Path) -> BuiltBentos:
     shelf = Shelf(folder / "shelf")
     for version, taught in (("1", labels), ("2", opposite)):
         pipeline = fit(texts, taught, settings=settings.training, scheme=LabelScheme.binary)
-        shelf.add(version, pipeline, compile_scorer(pipeline))
+        shelf.add(version, pipeline, replace(compile_scorer(pipeline), min_confidence=UNSURE))
     first, second = package(settings, shelf, "1"), package(settings, shelf, "2")
     return BuiltBentos(settings, shelf, first, second)
 

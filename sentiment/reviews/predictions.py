@@ -24,6 +24,7 @@ PREDICTIONS_SCHEMA = pa.schema(
         ("score", pa.float64()),
         ("model_version", pa.string()),
         ("predicted_at", TIMESTAMP),
+        ("abstained", pa.bool_()),
     ]
 )
 
@@ -95,4 +96,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     if not 0 <= score <= 1:
         raise ValueError(f"score {score} is not between 0 and 1")
     words = {name: word(record, name) for name in ("request_id", "text", "label", "model_version")}
-    return {**words, "score": score, "predicted_at": predicted_at}
+    abstained = record.get("abstained")  # servers of older versions do not say
+    if not isinstance(abstained, bool | None):
+        raise TypeError("abstained must be true or false")
+    return {**words, "score": score, "predicted_at": predicted_at, "abstained": abstained}

@@ -27,6 +27,8 @@ class Explanation:
         The margin of a text without known words.
     words : tuple of (str, float)
         What each known word or word sequence adds, largest first; below zero it is negative.
+    abstained : bool
+        Whether the answer is unsure: no surer than `min_confidence`.
     """
 
     text: str
@@ -35,6 +37,8 @@ class Explanation:
     margin: float
     baseline: float
     words: tuple[tuple[str, float], ...]
+    abstained: bool
+    min_confidence: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON types."""
@@ -81,7 +85,8 @@ class TellingWords:
 def explain(scorer: Scorer, text: str) -> Explanation:
     """Take the answer to a text apart; `Scorer.contributions` defines the parts."""
     parts = scorer.contributions(text)
-    [probabilities] = scorer.probabilities([text])
+    table = scorer.probabilities([text])
+    [probabilities] = table
     best = int(probabilities.argmax())
     return Explanation(
         text=text,
@@ -90,6 +95,8 @@ def explain(scorer: Scorer, text: str) -> Explanation:
         margin=math.fsum(value for _, value in parts),
         baseline=dict(parts)[BASELINE],
         words=tuple((word, value) for word, value in parts if word != BASELINE),
+        abstained=bool(scorer.abstains(table)[0]),
+        min_confidence=scorer.min_confidence,
     )
 
 

@@ -21,6 +21,7 @@ class Answer:
     probabilities: Mapping[str, float]
     model_version: str
     predicted_at: datetime
+    abstained: bool = False
 
     @property
     def characters(self) -> int:

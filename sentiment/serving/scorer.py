@@ -86,6 +86,8 @@ class Scorer:
         Longest n-gram.
     chain : Chain
         The cleaning with which the n-grams were learned.
+    min_confidence : float
+        An answer whose label is no more probable than this is unsure.
     """
 
     labels: tuple[str, ...]
@@ -94,6 +96,7 @@ class Scorer:
     intercepts: NDArray[np.float64]
     max_ngram: int
     chain: Chain = Chain()  # noqa: RUF009, it is frozen
+    min_confidence: float = 0.0
 
     @cached_property
     def digest(self) -> str:
@@ -117,6 +120,11 @@ class Scorer:
         positions = np.linspace(0.0, 1.0, len(self.labels))
         scores: NDArray[np.float64] = np.clip(self.probabilities(texts) @ positions, 0.0, 1.0)
         return scores
+
+    def abstains(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for each row of probabilities whether the answer is unsure, shape (texts,)."""
+        unsure: NDArray[np.bool_] = probabilities.max(axis=1) <= self.min_confidence
+        return unsure
 
     def margins(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the log-odds before they become probabilities, shape (texts, 1 or labels)."""
@@ -242,6 +250,7 @@ class Scorer:
             "format": FORMAT,
             "labels": self.labels,
             "max_ngram": self.max_ngram,
+            "min_confidence": self.min_confidence,
             "cleaning": asdict(self.chain.cleaning),
         }
         return {
@@ -267,6 +276,7 @@ class Scorer:
             intercepts=arrays["intercepts"],
             max_ngram=header["max_ngram"],
             chain=Chain.checked(Cleaning(**header["cleaning"]), arrays["forms"]),
+            min_confidence=header["min_confidence"],
         )
         if problem := _problem(scorer):
             raise ValueError(problem)
@@ -293,6 +303,8 @@ def _problem(scorer: Scorer) -> str:
         return "words are out of order"
     if words.ends[-1] != len(words.text):
         return "words are cut off"
+    if not 0 <= scorer.min_confidence <= 1:
+        return f"no answer is surer than {scorer.min_confidence}"
     if not (np.isfinite(scorer.weights).all() and np.isfinite(scorer.intercepts).all()):
         return "weights are not finite"
     return ""

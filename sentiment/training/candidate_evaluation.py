@@ -65,6 +65,7 @@ def evaluate_candidate(
         scorer.labels,
         traits=Traits.of(texts, labels=labels, sources=held_out["source"].tolist()),
         learning=curve,
+        min_confidence=scorer.min_confidence,
         seed=settings.seed,
     )
     words = telling_words(scorer, texts[:WORD_TEXTS], top=WORDS)

@@ -82,13 +82,15 @@ class Chart:
         path = self._path([*low, *reversed(high)])
         self._parts.append(f'<polygon points="{path}" fill="{colour}" fill-opacity=".18"/>')
 
-    def dot(self, x: float, y: float, *, low: float, high: float, said: str, radius: float = 6) -> None:
+    def dot(
+        self, x: float, y: float, *, low: float, high: float, said: str, radius: float = 6, colour: str = BLUE
+    ) -> None:
         """Draw a point with its interval; `said` is what a pointer over it reads."""
         px, py = self._px(x), self._py(y)
         self._parts.append(
             f'<g><title>{escape(said)}</title><path d="M{px:.1f} {self._py(low):.1f}V{self._py(high):.1f}'
-            f'M{px - 6:.1f} {self._py(low):.1f}h12M{px - 6:.1f} {self._py(high):.1f}h12" stroke="{BLUE}" '
-            f'stroke-width="2"/><circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}" fill="{BLUE}"/></g>'
+            f'M{px - 6:.1f} {self._py(low):.1f}h12M{px - 6:.1f} {self._py(high):.1f}h12" stroke="{colour}" '
+            f'stroke-width="2"/><circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}" fill="{colour}"/></g>'
         )
 
     def bar(self, left: float, right: float, low: float, high: float, colour: str, *, said: str) -> None:

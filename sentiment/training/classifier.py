@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sentiment.errors import DataError, ModelError, NotEnoughDataError
 from sentiment.serving.scorer import length_factors, probabilities_of
+from sentiment.training.abstention import ANSWERS_ALL, answer_threshold
 
 SHORT_NGRAMS = 70
 """About how many n-grams a short text has: what is left of a long one in its shortened copy."""
@@ -21,7 +22,6 @@ SHORT_WEIGHT = 0.3
 """What a shortened copy counts in training, where the text itself counts 1."""
 
 _FOLDS = 5
-_JUDGED_ROWS = 5_000  # rows held out for the calibration, if there are so many
 _RUNS = 50  # neighbouring rows are often about the same thing, so they are held out together
 _MAX_ITERATIONS = 1000
 _GRADIENT = 1e-5  # of the mean loss; where the search ends
@@ -41,6 +41,15 @@ class _Rows:
         return _Rows(self.X[which], self.codes[which])
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What was said of rows that were held out: evidence, shape (n, 1 or labels), the truth, and what a row counts."""
+
+    evidence: _Float
+    codes: NDArray[np.intp]
+    importance: _Float
+
+
 class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Logistic regression on presence, scaled by naive-Bayes log-count ratios and by the length of the text.
 
@@ -54,7 +63,7 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
 
     One problem for two labels, one against the rest for more. Everything is folded into one weight a
     column. The evidence is multiplied by one factor that makes the labels of held-out rows most likely
-    (temperature scaling; Guo et al., 2017).
+    (temperature scaling; Guo et al., 2017). The same rows tell above which confidence answers can be relied on.
 
     Parameters
     ----------
@@ -69,6 +78,10 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         Share of the solution in each weight; the rest is naive Bayes.
     balanced : bool, optional
         Whether every label counts the same, however rare; with more than two labels only, if None.
+    answer_accuracy : float
+        With two labels: how many of the answers above `min_confidence_` shall be right; 0 for no such band.
+    judged_rows : int
+        Rows held out for the calibration, if there are so many: one fifth of all, and more fifths until there are.
     seed : int
         Of the choice of n-grams that shortened copies keep.
 
@@ -79,6 +92,8 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
     intercepts_ : ndarray of float64, shape (1 or labels,)
     sharpness_ : float
         The factor on the evidence, already contained in the weights.
+    min_confidence_ : float
+        An answer that is no surer than this is better not given. 0 if there is no such band.
     """
 
     def __init__(
@@ -89,6 +104,8 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         smoothing: float = 1.0,
         trust: float = 0.75,
         balanced: bool | None = None,
+        answer_accuracy: float = 0.0,
+        judged_rows: int = 5_000,
         seed: int = 0,
     ) -> None:
         self.labels = labels
@@ -96,6 +113,8 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         self.smoothing = smoothing
         self.trust = trust
         self.balanced = balanced
+        self.answer_accuracy = answer_accuracy
+        self.judged_rows = judged_rows
         self.seed = seed
 
     def fit(self, X: sparse.csr_matrix, y: Sequence[str]) -> "NaiveBayesLogisticRegression":  # noqa: N803
@@ -115,7 +134,9 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         rows = _Rows(sparse.csr_matrix(X), codes_of(targets, self.classes_))
         with threadpool_limits(1, user_api="blas"):  # sums in the same order on any number of cores
             self.intercepts_ = self._log_odds(rows.codes)
-            self.sharpness_, start = self._calibrate(rows)
+            held_out, start = self._judge(rows)
+            self.sharpness_ = self._sharpness(held_out)
+            self.min_confidence_ = self._min_confidence(held_out)
             weights, _ = self._regress(rows, start)
         self.weights_ = (weights * self.sharpness_).astype(np.float32)
         return self
@@ -138,20 +159,40 @@ class NaiveBayesLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ign
         check_is_fitted(self, "weights_")
         return _evidence(sparse.csr_matrix(X), self.weights_.astype(np.float64)) + self.intercepts_
 
-    def _calibrate(self, rows: _Rows) -> tuple[float, _Float | None]:
-        """Return the factor on the evidence under which held-out labels are most likely, and a solution."""
+    def _judge(self, rows: _Rows) -> tuple[_Judged, _Float | None]:
+        """Return the evidence on rows by models that did not learn from them, and a solution."""
         folds = _folds(rows.codes)
         judged, evidence, start = np.empty(0, np.intp), [], None
         for fold in range(_FOLDS):
-            if len(judged) >= _JUDGED_ROWS:
+            if len(judged) >= self.judged_rows:
                 break
             held_out = folds == fold
             weights, start = self._regress(rows.take(~held_out), start)
             evidence.append(_evidence(rows.X[held_out], weights))
             judged = np.append(judged, np.flatnonzero(held_out))
         codes = rows.codes[judged]
-        importance = self._importance(rows.codes)[codes]
-        return _sharpness(np.concatenate(evidence), self.intercepts_, codes, importance), start
+        return _Judged(np.concatenate(evidence), codes, self._importance(rows.codes)[codes]), start
+
+    def _min_confidence(self, held_out: _Judged) -> float:
+        """Return the confidence that an answer must exceed; found where nothing was learned from."""
+        if len(self.classes_) > 2 or not self.answer_accuracy:
+            return ANSWERS_ALL
+        answers = probabilities_of(held_out.evidence * self.sharpness_ + self.intercepts_)
+        right = answers.argmax(axis=1) == held_out.codes
+        return answer_threshold(answers.max(axis=1), right, accuracy=self.answer_accuracy)
+
+    def _sharpness(self, held_out: _Judged) -> float:
+        """Return the factor on the evidence under which the labels of held-out rows are most likely."""
+        codes, importance = held_out.codes, held_out.importance
+
+        def surprise(logarithm: float) -> float:
+            answers = probabilities_of(held_out.evidence * np.exp(logarithm) + self.intercepts_)
+            likelihood = answers[np.arange(len(codes)), codes]
+            return -float(importance @ np.log(np.maximum(likelihood, 1e-12)) / importance.sum())
+
+        limit = np.log(4.0)  # few rows can be separated perfectly, and would ask for infinity
+        found = optimize.minimize_scalar(surprise, bounds=(-limit, limit), method="bounded")
+        return float(np.exp(found.x))
 
     def _importance(self, codes: NDArray[np.intp]) -> _Float:
         """Return what a row of each label counts."""
@@ -297,15 +338,3 @@ def _logistic(
     if found.nit >= _MAX_ITERATIONS:
         _log.warning("the classifier stopped after %d iterations, short of its minimum", found.nit)
     return np.asarray(found.x)
-
-
-def _sharpness(evidence: _Float, intercepts: _Float, codes: NDArray[np.intp], importance: _Float) -> float:
-    """Return the factor on the evidence under which the labels are most likely."""
-
-    def surprise(logarithm: float) -> float:
-        likelihood = probabilities_of(evidence * np.exp(logarithm) + intercepts)[np.arange(len(codes)), codes]
-        return -float(importance @ np.log(np.maximum(likelihood, 1e-12)) / importance.sum())
-
-    limit = np.log(4.0)  # few rows can be separated perfectly, and would ask for infinity
-    found = optimize.minimize_scalar(surprise, bounds=(-limit, limit), method="bounded")
-    return float(np.exp(found.x))

@@ -62,6 +62,36 @@ class CoveragePoint:
 
 
 @dataclass(frozen=True)
+class Band:
+    """What becomes of the answers if the unsure ones are not given.
+
+    Attributes
+    ----------
+    min_confidence : float
+        Answers that are no surer than this are unsure.
+    coverage, coverage_low, coverage_high : float
+        Share of the reviews that are answered, with its 95% interval.
+    answered : Share or None
+        The others, and how many of them are right; None if all are unsure.
+    """
+
+    min_confidence: float
+    coverage: float
+    coverage_low: float
+    coverage_high: float
+    answered: Share | None
+
+    def metrics(self) -> dict[str, float]:
+        """Return the band as metrics; without an answer there is no accuracy."""
+        ends = {f"coverage{end}": getattr(self, f"coverage{end}") for end in ("", "_low", "_high")}
+        found = {"min_confidence": self.min_confidence, **ends}
+        if self.answered:
+            for end, value in zip(("", "_low", "_high"), self.answered.interval, strict=True):
+                found[f"answered_accuracy{end}"] = value
+        return found
+
+
+@dataclass(frozen=True)
 class LearningPoint:
     """A model that learned from so many reviews, on the same held-out reviews."""
 
@@ -87,7 +117,9 @@ class Evaluation:
     confusion : tuple of tuple of int
         Counts: a row for each right label, a column for each answer, in the order of `labels`.
     metrics : Mapping[str, float]
-        As `evaluate` returns them, intervals included.
+        As `evaluate` returns them, intervals included, and those of the band.
+    band : Band or None
+        None if the model answers everything.
     """
 
     labels: tuple[str, ...]
@@ -99,6 +131,7 @@ class Evaluation:
     coverage: tuple[CoveragePoint, ...]
     slices: tuple[Slice, ...]
     learning: tuple[LearningPoint, ...] = ()
+    band: Band | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evaluation as JSON types."""
@@ -111,6 +144,7 @@ def assess(
     *,
     traits: Traits,
     learning: Sequence[LearningPoint] = (),
+    min_confidence: float = 0.0,
     seed: int = 0,
 ) -> Evaluation:
     """Evaluate the answers to reviews.
@@ -123,6 +157,8 @@ def assess(
         The right labels, and what the slices are made by.
     learning : sequence of LearningPoint
         The learning curve without its last point, which these answers give.
+    min_confidence : float
+        Answers that are no surer than this are unsure.
 
     Raises
     ------
@@ -134,17 +170,19 @@ def assess(
     truth = np.array([list(names).index(label) for label in labels], dtype=np.intp)
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     right = answers == truth
+    band = _band(confidence, right, min_confidence) if min_confidence else None
     cells = np.bincount(truth * len(names) + answers, minlength=len(names) ** 2).reshape(len(names), -1)
     return Evaluation(
         labels=tuple(names),
         rows=len(labels),
-        metrics=metrics,
+        metrics={**metrics, **(band.metrics() if band else {})},
         confusion=tuple(tuple(row) for row in cells.tolist()),
         calibration=_calibration(confidence, right),
         confidence=_histogram(confidence, right, lowest=1 / len(names)),
         coverage=_coverage(confidence, right),
         slices=_slices(labels, probabilities, names, traits, right),
         learning=tuple(learning),
+        band=band,
     )
 
 
@@ -183,6 +221,13 @@ def _coverage(confidence: Floats, right: NDArray[np.bool_]) -> tuple[CoveragePoi
         CoveragePoint(share.rows / len(order), threshold, share)
         for threshold, share in zip(ranked[kept - 1].tolist(), shares(hits[kept - 1], kept), strict=True)
     )
+
+
+def _band(confidence: Floats, right: NDArray[np.bool_], min_confidence: float) -> Band:
+    sure = confidence > min_confidence
+    [given] = shares(np.array([np.count_nonzero(sure)]), np.array([len(sure)]))
+    answered = shares(np.array([np.count_nonzero(right[sure])]), np.array([given.right])) if given.right else [None]
+    return Band(min_confidence, *given.interval, answered[0])
 
 
 def _slices(

@@ -20,6 +20,8 @@ TITLES: Mapping[str, str] = {
     "log_loss": "Log-loss",
     "brier": "Brier score",
     "expected_calibration_error": "Calibration error",
+    "coverage": "Answered surely",
+    "answered_accuracy": "Accuracy of these",
 }
 """What the metrics are called, in the order in which they are shown."""
 

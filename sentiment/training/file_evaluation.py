@@ -101,7 +101,11 @@ def evaluate_file(
         )
     traits = Traits.joined(reading.traits)
     evaluation = assess(
-        np.concatenate(reading.probabilities), scorer.labels, traits=traits, seed=settings.training.seed
+        np.concatenate(reading.probabilities),
+        scorer.labels,
+        traits=traits,
+        min_confidence=scorer.min_confidence,
+        seed=settings.training.seed,
     )
     if report is not None:
         words = telling_words(scorer, reading.texts, top=_WORDS)

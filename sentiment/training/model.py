@@ -34,6 +34,7 @@ def build_pipeline(settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
         labels=list(LABELS[scheme]),
         inverse_regularization=settings.inverse_regularization,
         balanced=settings.balanced,
+        answer_accuracy=settings.answer_accuracy,
         seed=settings.seed,
     )
     return Pipeline([("ngrams", vectorizer), ("classifier", classifier)])
@@ -73,4 +74,5 @@ def compile_scorer(pipeline: Pipeline) -> Scorer:
         intercepts=classifier.intercepts_,
         max_ngram=vectorizer.max_ngram,
         chain=vectorizer.chain,
+        min_confidence=classifier.min_confidence_,
     )

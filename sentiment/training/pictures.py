@@ -97,7 +97,7 @@ def coverage(evaluation: Evaluation) -> str:
     points = [point for point in evaluation.coverage if point.coverage >= 0.1] or list(evaluation.coverage)
     chart = Chart(
         "Accuracy and coverage",
-        "Accuracy on the surest answers, if the others are left to a person",
+        _answered(evaluation) or "Accuracy on the surest answers, if the others are left to a person",
         x=Axis("share of the reviews that are answered", 0.0, 1.0, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
         y=Axis.around("accuracy", _ends([point.share for point in points])),
     )
@@ -110,6 +110,9 @@ def coverage(evaluation: Evaluation) -> str:
         said = f"{percent(point.share.accuracy)} right from confidence {percent(point.threshold)} on"
         _dot(chart, point.coverage, point.share, said=said)
         chart.note(point.coverage, point.share.accuracy_low, percent(point.share.accuracy), anchor="end", below=True)
+    if (band := evaluation.band) and (share := band.answered):
+        said = f"{percent(share.accuracy)} right above confidence {percent(band.min_confidence)}: {_rows(share)}"
+        _dot(chart, band.coverage, share, said=said, colour=ORANGE)
     return chart.svg()
 
 
@@ -131,8 +134,20 @@ def learning(evaluation: Evaluation) -> str:
     return chart.svg()
 
 
-def _dot(chart: Chart, x: float, share: Share, *, said: str, radius: float = 6) -> None:
-    chart.dot(x, share.accuracy, low=share.accuracy_low, high=share.accuracy_high, said=said, radius=radius)
+def _answered(evaluation: Evaluation) -> str:
+    """Say what the orange dot is; nothing without one."""
+    band = evaluation.band
+    if band is None:
+        return ""
+    if band.answered is None:
+        return "No answer is sure enough to be given"
+    given = f"{percent(band.coverage)} are surer than {percent(band.min_confidence)}"
+    return f"{given}, {percent(band.answered.accuracy)} of them right (orange); the others are unsure"
+
+
+def _dot(chart: Chart, x: float, share: Share, *, said: str, radius: float = 6, colour: str = BLUE) -> None:
+    ends = {"low": share.accuracy_low, "high": share.accuracy_high}
+    chart.dot(x, share.accuracy, **ends, said=said, radius=radius, colour=colour)
 
 
 def _ends(found: Sequence[Share]) -> list[float]:

@@ -9,6 +9,8 @@ import time
 from dataclasses import asdict
 from importlib.metadata import version
 
+import skops.io  # noqa: F401, before MLflow: it looks through all modules there are, which takes a second then
+
 from sentiment.errors import NotEnoughDataError
 from sentiment.labels import LABELS
 from sentiment.ledger import Ledger
@@ -43,6 +45,7 @@ def train(
     NotEnoughDataError
         There are no reviews, too few, or only one label.
     """
+    from sentiment.training.abstention import ANSWERS_NONE
     from sentiment.training.candidate_evaluation import evaluate_candidate
     from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
@@ -70,6 +73,12 @@ def train(
     log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
     pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
+    if scorer.min_confidence >= ANSWERS_NONE:
+        log.warning(
+            "all answers will count as unsure: %.0f%% right is proven not even for the surest; "
+            "lower training.answer_accuracy, or ingest more labelled reviews",
+            100 * settings.training.answer_accuracy,
+        )
     trained = time.perf_counter()
     title = f"A model that learned from {name}"
     measured, files = evaluate_candidate(

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from bentos import BuiltBentos, Shelf
+from bentos import UNSURE, BuiltBentos, Shelf
 
 from sentiment.cleaning import Cleaning
 from sentiment.deployment.backend import environment
@@ -105,8 +105,10 @@ def test_it_answers_as_the_pipeline_does(served: Served, bentos: BuiltBentos) ->
         assert one["score"] == pytest.approx(row[1], abs=1e-9)
         assert one["label"] == ("positive" if row[1] > 0.5 else "negative")
         assert one["model_version"] == "1"
+        assert one["abstained"] == (max(row) <= UNSURE)
         assert {**one, "request_id": ""} == {**many, "request_id": ""}
         assert one["request_id"] != many["request_id"]
+    assert {answer["abstained"] for answer in batch} == {True, False}
 
 
 def test_answers_land_in_the_prediction_log(served: Served) -> None:
@@ -271,6 +273,15 @@ def test_it_says_which_model_answers(served: Served, bentos: BuiltBentos) -> Non
     assert facts["run_id"] == "run-1"
     assert facts["scorer_digest"] == bentos.shelf.version("1").digest
     assert facts["bento_digest"] == bentos.first.digest
+    assert facts["min_confidence"] == UNSURE
+
+
+def test_the_api_page_says_what_an_unsure_answer_is(served: Served) -> None:
+    schemas = served.client.get("/docs.json").json()["components"]["schemas"]
+    assert "also of an answer that is unsure" in schemas["Prediction"]["properties"]["label"]["description"]
+    assert "better left to a person" in schemas["Prediction"]["properties"]["abstained"]["description"]
+    assert "abstained" in schemas["Prediction"]["required"]
+    assert "more probable" in schemas["ModelFactsIODescriptor"]["properties"]["min_confidence"]["description"]
 
 
 def test_metrics_count_requests_and_predictions(served: Served) -> None:

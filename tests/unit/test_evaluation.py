@@ -18,7 +18,9 @@ from sentiment.training.slices import Traits
 WORDS = TellingWords(10, (TellingWord("<great>", 1.5, 4, 0.6),), (TellingWord("bad", -2.0, 3, -0.6),))
 
 
-def _evaluation(scheme: LabelScheme = LabelScheme.binary, rows: int = 600, learning: bool = True) -> Evaluation:
+def _evaluation(
+    scheme: LabelScheme = LabelScheme.binary, rows: int = 600, learning: bool = True, min_confidence: float = 0.0
+) -> Evaluation:
     rng, names = np.random.default_rng(7), LABELS[scheme]
     probabilities = rng.dirichlet(np.ones(len(names)) / 2, rows)
     labels = [names[rng.choice(len(names), p=row)] for row in probabilities]
@@ -27,7 +29,9 @@ def _evaluation(scheme: LabelScheme = LabelScheme.binary, rows: int = 600, learn
     curve = [
         LearningPoint(size, shares(np.array([hits]), np.array([600]))[0]) for size, hits in ((100, 400), (800, 480))
     ]
-    return assess(probabilities, names, traits=traits, learning=curve if learning else ())
+    return assess(
+        probabilities, names, traits=traits, learning=curve if learning else (), min_confidence=min_confidence
+    )
 
 
 @pytest.mark.parametrize("scheme", list(LabelScheme))
@@ -44,6 +48,33 @@ def test_the_parts_agree_with_the_metrics(scheme: LabelScheme) -> None:
     assert found.coverage[-1].share.accuracy == pytest.approx(found.metrics["accuracy"])
     thresholds = [point.threshold for point in found.coverage]
     assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_the_band_is_a_point_of_the_coverage_curve() -> None:
+    found = _evaluation()
+    assert found.band is None
+    assert "coverage" not in found.metrics
+    point = found.coverage[59]
+    below = np.nextafter(point.threshold, 0)
+    banded = _evaluation(min_confidence=below)
+    assert banded.metrics["coverage"] == point.coverage == 0.6
+    assert banded.metrics["coverage_low"] < 0.6 < banded.metrics["coverage_high"]
+    ends = [banded.metrics[f"answered_accuracy{end}"] for end in ("", "_low", "_high")]
+    assert ends == list(point.share.interval)
+    assert banded.metrics["min_confidence"] == below
+    drawn = pictures(banded)["coverage"]
+    assert f"60% are surer than {100 * below:.1f}%" in drawn
+    assert f"{point.share.right} of 360 reviews" in drawn
+    assert "unsure" not in pictures(found)["coverage"]
+    assert {"Answered surely", "Accuracy of these"} <= set(main_metrics(banded.metrics))
+
+
+def test_a_band_that_holds_everything_has_a_coverage_of_nothing() -> None:
+    found = _evaluation(min_confidence=1.0)
+    assert found.metrics["coverage"] == 0
+    assert "answered_accuracy" not in found.metrics
+    assert "No answer is sure enough" in pictures(found)["coverage"]
+    ET.fromstring(pictures(found)["coverage"])
 
 
 def test_a_slice_has_the_metrics_of_its_rows() -> None:

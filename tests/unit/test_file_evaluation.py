@@ -20,6 +20,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Ca
     root = tmp_path_factory.mktemp("evaluated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTIMENT_STORAGE__ROOT", str(root / "var"))
+        patch.setenv("SENTIMENT_TRAINING__ANSWER_ACCURACY", "0.93")
         settings = load_settings()
         ingest(settings, paths=[write_sample(root / "film.csv", "film", 1_000, seed=1)])
         registry = Registry(settings)
@@ -100,6 +101,20 @@ def test_one_answer_is_explained(trained: tuple[Path, Candidate], capsys: pytest
     assert "more)" in said
     assert "= margin" in said
     assert f"{found['margin']:+.3f}" in said
+
+
+def test_an_unsure_answer_is_called_so(trained: tuple[Path, Candidate], capsys: pytest.CaptureFixture[str]) -> None:
+    scorer = Registry(load_settings()).load_scorer(trained[1])
+    texts = ["", next(generate("film", 1, seed=3)).text]
+    for text, abstained in zip(texts, scorer.abstains(scorer.probabilities(texts)), strict=True):
+        found = json.loads(_run(capsys, "explain", text, "--version", "1", "--json"))
+        assert (found["abstained"], found["min_confidence"]) == (abstained, scorer.min_confidence)
+        said = _run(capsys, "explain", text, "--version", "1")
+        assert ("unsure" in said) == abstained
+    assert trained[1].metrics["min_confidence"] == scorer.min_confidence
+    assert 0 < trained[1].metrics["coverage"] < 1
+    low, high = (trained[1].metrics[f"answered_accuracy_{end}"] for end in ("low", "high"))
+    assert low < trained[1].metrics["answered_accuracy"] < high
 
 
 def test_the_words_of_the_model_are_listed(trained: tuple[Path, Candidate], capsys: pytest.CaptureFixture[str]) -> None:

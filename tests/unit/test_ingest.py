@@ -318,7 +318,8 @@ def land(settings: Settings, *records: dict[str, Any], tail: str = "") -> Path:
 
 
 def test_predictions_move_to_their_table_once(settings: Settings) -> None:
-    files = [land(settings, record(0), record(1)), land(settings, record(2, text="half \ud800"))]
+    said = [record(0), record(1, abstained=False)]
+    files = [land(settings, *said), land(settings, record(2, text="half \ud800", abstained=True))]
     copies = [(path, path.read_bytes()) for path in files]
     assert ingest(settings).predictions == 3
     assert names(settings, "landing") == []
@@ -331,6 +332,7 @@ def test_predictions_move_to_their_table_once(settings: Settings) -> None:
     assert rows["text"].tolist()[2] == "half ?"
     assert rows["predicted_at"].tolist()[1] == MOMENT + timedelta(minutes=1)
     assert rows["score"].tolist() == [0.75] * 3
+    assert rows["abstained"].tolist() == [None, False, True]
 
 
 def test_predictions_killed_before_the_files_are_deleted_are_not_counted_twice(
@@ -358,12 +360,13 @@ def test_predictions_killed_before_the_files_are_deleted_are_not_counted_twice(
         {"row": record(9, score=1.5)},
         {"row": record(9, score=float("nan"))},
         {"row": record(9, text=None)},
+        {"row": record(9, abstained="no")},
         {"row": record(9, predicted_at="2026-03-01T12:00:00")},
         {"row": {"request_id": "r9"}},
         {"row": [1]},
         {},
     ],
-    ids=["half written", "score", "nan", "no text", "local time", "fields missing", "no object", "empty"],
+    ids=["half written", "score", "nan", "no text", "abstained", "local time", "fields missing", "no object", "empty"],
 )
 def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
     settings: Settings, bad: dict[str, Any], caplog: pytest.LogCaptureFixture

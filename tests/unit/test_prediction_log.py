@@ -27,6 +27,7 @@ def answer(number: int, text: str = "fine") -> Answer:
         probabilities={"negative": 0.25, "positive": 0.75},
         model_version="3",
         predicted_at=datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC),
+        abstained=True,
     )
 
 
@@ -63,6 +64,7 @@ def test_an_answer_lands_in_a_file_of_the_agreed_name_and_form(settings: Setting
         "probabilities": {"negative": 0.25, "positive": 0.75},
         "model_version": "3",
         "predicted_at": "2030-05-06T07:08:09+00:00",
+        "abstained": True,
     }
 
 

@@ -149,6 +149,16 @@ def test_the_digest_is_of_the_content(scorer: Scorer) -> None:
     assert len({each.digest for each in SCORERS.values()}) == len(SCORERS)
 
 
+def test_answers_no_surer_than_the_limit_are_unsure_also_after_a_file(tmp_path: Path) -> None:
+    replace(SCORERS[LabelScheme.binary], min_confidence=0.75).save(tmp_path / "scorer.npz")
+    scorer = Scorer.load(tmp_path / "scorer.npz")
+    table = np.array([[0.9, 0.1], [0.25, 0.75], [0.24, 0.76], [0.5, 0.5]])
+    assert scorer.abstains(table).tolist() == [False, True, False, True]
+    assert scorer.digest != SCORERS[LabelScheme.binary].digest
+    assert not replace(scorer, min_confidence=0.0).abstains(table).any()
+    assert replace(scorer, min_confidence=1.0).abstains(np.array([[0.0, 1.0]])).all()
+
+
 def _scheme(scorer: Scorer) -> LabelScheme:
     return next(scheme for scheme, labels in LABELS.items() if labels == scorer.labels)
 
@@ -201,6 +211,7 @@ def test_a_file_with_pickled_content_is_refused(tmp_path: Path) -> None:
         ({"weights": np.zeros((1, 3), np.float32)}, "weights has shape"),
         ({"intercepts": np.array([np.nan])}, "not finite"),
         ({"max_ngram": 99}, "longest n-gram 99"),
+        ({"min_confidence": 1.5}, "surer than 1.5"),
     ],
 )
 def test_arrays_that_make_no_model_are_refused(change: dict[str, object], problem: str, tmp_path: Path) -> None:
