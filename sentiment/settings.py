@@ -5,9 +5,10 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 ``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -137,9 +138,23 @@ class FeedbackPolicy(Section):
     )
 
 
+MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "logistic": {"inverse_regularization": 10.0},
+        "linear_svc": {"inverse_regularization": 0.5},
+        "sgd": {"inverse_regularization": 10.0},
+        "bag_of_words": {"inverse_regularization": 0.03, "max_ngram": 1},
+    }
+)
+"""Defaults of `TrainingSettings` for the models that are not the default one, found by cross-validation."""
+
+
 class TrainingSettings(Section):
     """Features and classifier."""
 
+    model: Literal["naive_bayes_logistic", "logistic", "linear_svc", "sgd", "bag_of_words"] = Field(
+        "naive_bayes_logistic", description="The classifier; what is not set below suits it."
+    )
     max_ngram: int = Field(3, ge=1, le=3, description="Longest word n-gram.")
     min_documents: int = Field(2, ge=1, description="N-grams in fewer reviews are dropped.")
     max_features: int = Field(200_000, ge=100, description="N-grams kept, those in most reviews first.")
@@ -151,6 +166,18 @@ class TrainingSettings(Section):
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
     learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")
     seed: int = Field(0, description="Seed of everything random in training.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _suiting_the_model(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        if given.get("model") == "random_forest":
+            raise ValueError(
+                "model is random_forest, but what is served must be linear in its n-grams; forests are compared by "
+                "`sentiment experiment features`"
+            )
+        return {**MODEL_DEFAULTS.get(given.get("model", ""), {}), **given}
 
 
 class GatePolicy(Section):

@@ -23,7 +23,7 @@ from sentiment.features.chain import Chain
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file format; a scorer reads no other."""
 
 BASELINE = "(baseline)"
@@ -81,6 +81,8 @@ class Scorer:
         Longest n-gram.
     chain : Chain
         The cleaning with which the n-grams were learned.
+    length_normalised : bool
+        False leaves the sums of weights as they are: a plain bag of words, without `length_factors`.
     """
 
     labels: tuple[str, ...]
@@ -89,6 +91,7 @@ class Scorer:
     intercepts: NDArray[np.float64]
     max_ngram: int
     chain: Chain = Chain()  # noqa: RUF009, it is frozen
+    length_normalised: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -119,7 +122,7 @@ class Scorer:
         for batch in batches(texts):
             keys = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
             rows, columns = self._known(keys)
-            factors = length_factors(np.bincount(rows, minlength=keys.texts))
+            factors = self._factors(np.bincount(rows, minlength=keys.texts))
             for index, weights in enumerate(self.weights):
                 sums = np.bincount(rows, weights[columns], minlength=keys.texts)
                 margins[batch, index] = sums * factors + self.intercepts[index]
@@ -147,7 +150,7 @@ class Scorer:
         worst) to 1 (the best).
         """
         _, columns = self._known(ngram_keys([text], self.max_ngram, self.chain.clean))
-        factor = length_factors(np.array(len(columns)))
+        factor = self._factors(np.array(len(columns)))
         values = (self._towards_positive @ self.weights[:, columns] * factor).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
         found.append((BASELINE, float(self._towards_positive @ self.intercepts)))
@@ -166,8 +169,11 @@ class Scorer:
             rows, columns = self._known(keys)
             lengths = np.bincount(rows, minlength=keys.texts)
             counts += np.bincount(columns, minlength=len(counts))
-            factors += np.bincount(columns, length_factors(lengths)[rows], minlength=len(counts))
+            factors += np.bincount(columns, self._factors(lengths)[rows], minlength=len(counts))
         return counts, factors
+
+    def _factors(self, ngrams: NDArray[np.integer]) -> NDArray[np.float64]:
+        return length_factors(ngrams) if self.length_normalised else np.ones(ngrams.shape)
 
     @property
     def _towards_positive(self) -> NDArray[np.float64]:
@@ -227,6 +233,7 @@ class Scorer:
             "labels": self.labels,
             "max_ngram": self.max_ngram,
             "cleaning": asdict(self.chain.cleaning),
+            "length_normalised": self.length_normalised,
         }
         return {
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
@@ -251,6 +258,7 @@ class Scorer:
             intercepts=arrays["intercepts"],
             max_ngram=header["max_ngram"],
             chain=Chain.checked(Cleaning(**header["cleaning"]), arrays["forms"]),
+            length_normalised=header["length_normalised"],
         )
         if problem := _problem(scorer):
             raise ValueError(problem)
