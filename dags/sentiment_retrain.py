@@ -3,12 +3,14 @@
 Learns from the latest snapshot of the reviews, has the gate compare the challenger with the champion on the same
 held-out reviews, and moves the `champion` alias only if the challenger is provably no worse. A snapshot that the
 champion has learned from already is not learned again, and a version that was rolled back from does not come back.
+With *tune*, better settings are searched first, by cross-validation on the training reviews.
 
 *Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+from search_tasks import TUNE, search
 from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, task_settings
 
 
@@ -25,6 +27,7 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, tas
             pattern="^(reviews@v[0-9]+)?$",
             description="Snapshot to learn from, such as reviews@v12. Empty: the latest.",
         ),
+        "tune": TUNE,
         "promote": Param(
             True, type="boolean", description="Promote if the gate agrees. Off: register the challenger only."
         ),
@@ -32,14 +35,15 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, clear_failures, tas
 )
 def sentiment_retrain() -> None:
     @task
-    def train(*, params=None):
+    def train(chosen):
         from sentiment.registry import Registry
         from sentiment.training.train import train
+        from sentiment.training.tune import tuned
 
-        settings = task_settings()
+        settings = tuned(task_settings(), chosen["training"])
         registry = Registry(settings)
         with clear_failures():
-            candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None)
+            candidate = train(settings, registry=registry, snapshot=chosen["snapshot"], searched=chosen["run_id"])
         champion = registry.champion_or_none()
         if champion is not None and champion.run_id == candidate.run_id:
             raise AirflowSkipException(
@@ -78,7 +82,7 @@ def sentiment_retrain() -> None:
         outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}
         return champion.version
 
-    promote(judge(train()))
+    promote(judge(train(search())))
 
 
 sentiment_retrain()

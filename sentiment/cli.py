@@ -22,6 +22,7 @@ from sentiment.cli_data import app as data_commands
 from sentiment.cli_experiment import experiment
 from sentiment.cli_models import evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
+from sentiment.cli_tune import tune
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
 from sentiment.settings import Settings, load_settings, refuse_unknown_sections
@@ -176,6 +177,7 @@ app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', 
 app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
     experiment
 )
+app.command(epilog=_examples("sentiment tune", "sentiment tune --model linear_svc --model sgd --train"))(tune)
 
 
 @app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))

@@ -138,6 +138,9 @@ class FeedbackPolicy(Section):
     )
 
 
+ModelName = Literal["naive_bayes_logistic", "logistic", "linear_svc", "sgd", "bag_of_words"]
+"""The models that can be trained and served."""
+
 MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "logistic": {"inverse_regularization": 10.0},
@@ -152,13 +155,11 @@ MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 class TrainingSettings(Section):
     """Features and classifier."""
 
-    model: Literal["naive_bayes_logistic", "logistic", "linear_svc", "sgd", "bag_of_words"] = Field(
-        "naive_bayes_logistic", description="The classifier; what is not set below suits it."
-    )
+    model: ModelName = Field("naive_bayes_logistic", description="The classifier; what is not set below suits it.")
     max_ngram: int = Field(3, ge=1, le=3, description="Longest word n-gram.")
     min_documents: int = Field(2, ge=1, description="N-grams in fewer reviews are dropped.")
     max_features: int = Field(200_000, ge=100, description="N-grams kept, those in most reviews first.")
-    inverse_regularization: float = Field(20.0, gt=0, description="C of the logistic regression.")
+    inverse_regularization: float = Field(20.0, gt=0, description="C of the classifier.")
     balanced: bool | None = Field(
         None, description="Every label counts the same, however rare; unset: only with more than two labels."
     )
@@ -178,6 +179,16 @@ class TrainingSettings(Section):
                 "`sentiment experiment features`"
             )
         return {**MODEL_DEFAULTS.get(given.get("model", ""), {}), **given}
+
+
+class TuneSettings(Section):
+    """The search for better settings of training."""
+
+    before_retraining: bool = Field(
+        False, description="Whether the retrain DAG searches first; its form can say so too."
+    )
+    models: tuple[ModelName, ...] = Field((), description="Models that are tried beside `training.model`.")
+    rows: int = Field(25_000, ge=100, description="Newest training reviews that a search looks at.")
 
 
 class GatePolicy(Section):
@@ -257,6 +268,7 @@ class Settings(BaseSettings):
     batch: BatchPolicy = Field(default_factory=BatchPolicy)
     feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)
     serving: ServingSettings = Field(default_factory=ServingSettings)

@@ -22,7 +22,9 @@ from sentiment.storage import Storage
 log = logging.getLogger(__name__)
 
 
-def train(settings: Settings, *, registry: Registry, snapshot: str | None = None) -> Candidate:
+def train(
+    settings: Settings, *, registry: Registry, snapshot: str | None = None, searched: str | None = None
+) -> Candidate:
     """Train a model on the training split of a snapshot and log it to MLflow.
 
     The same snapshot and settings give the same model, so a repeated call returns the run there is.
@@ -31,6 +33,8 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
     ----------
     snapshot : str, optional
         ``reviews@v12``; the latest if not given.
+    searched : str, optional
+        The run of the search that chose the settings, to be named in this one.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def train(settings: Settings, *, registry: Registry, snapshot: str | None = None
             "sentiment.train_rows": str(len(learn)),
             "sentiment.test_rows": str(len(held_out)),
             "sentiment.code": version("sentiment"),
+            **({"sentiment.searched": searched} if searched else {}),
         },
         files=files,
     )
