@@ -21,6 +21,9 @@ from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 from sentiment.training import tune as module
 from sentiment.training.crossval import Rows, TrialResult
+from sentiment.training.linear import LinearClassifier
+from sentiment.training.model import TRUSTED_TYPES
+from sentiment.training.proof import MANIFEST_PROBES, prove
 from sentiment.training.train import train
 from sentiment.training.tune import TuneResult, conclude, plan, try_path, tune, tuned
 
@@ -153,6 +156,16 @@ def test_a_model_is_trained_with_what_was_chosen_and_only_once(found: Tuned) -> 
     assert run.data.tags["sentiment.searched"] == found.whole.run_id
     assert train(settings, registry=registry) == first
     assert train(found.settings, registry=registry).digest != first.digest
+
+
+def test_an_alternative_is_trained_registered_and_proved_to_be_what_is_served(found: Tuned) -> None:
+    settings = tuned(found.settings, {"model": "bag_of_words", "inverse_regularization": 0.03})
+    registry = Registry(settings)
+    version = registry.register(train(settings, registry=registry), decision="promote")
+    assert len(prove(settings, registry, version)) == MANIFEST_PROBES
+    stored = registry.load_pipeline(version, trusted_types=TRUSTED_TYPES)
+    assert isinstance(stored[-1], LinearClassifier)
+    assert not registry.load_scorer(version).length_normalised
 
 
 def test_the_command_prints_the_lines_to_keep_and_trains(
