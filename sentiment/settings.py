@@ -143,8 +143,8 @@ ModelName = Literal["naive_bayes_logistic", "logistic", "linear_svc", "sgd", "ba
 
 MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "logistic": {"inverse_regularization": 10.0},
-        "linear_svc": {"inverse_regularization": 0.5},
+        "logistic": {"inverse_regularization": 20.0},
+        "linear_svc": {"inverse_regularization": 1.0},
         "sgd": {"inverse_regularization": 10.0},
         "bag_of_words": {"inverse_regularization": 0.03, "max_ngram": 1},
     }

@@ -156,6 +156,7 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     assert httpx.get(f"{url}/model").json()["model_version"] == "2"
 
 
+@pytest.mark.timeout(900)
 def test_a_retraining_searches_first_when_it_is_asked_to(run: Run, root: Path, platform: Settings) -> None:
     write_sample(root / "inbox" / "hotel.csv", "hotel", 600, seed=4)
     snapshot = run("sentiment_ingest")[2]["ingest"]["snapshot"]
