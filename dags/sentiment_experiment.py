@@ -63,7 +63,8 @@ def sentiment_experiment() -> None:
     @task(map_index_template="{{ task.op_kwargs['trial'] }}", max_active_tis_per_dagrun=2)
     def try_one(begun, trial):
         from sentiment.registry import Registry
-        from sentiment.training.experiment import Plan, try_one
+        from sentiment.training.conduct import Plan
+        from sentiment.training.experiment import try_one
 
         settings = task_settings()
         with clear_failures():
@@ -72,11 +73,12 @@ def sentiment_experiment() -> None:
     @task
     def compare(begun, _):
         from sentiment.registry import Registry
-        from sentiment.training.experiment import Plan, conclude
+        from sentiment.training.conduct import Plan
+        from sentiment.training.experiment import conclude
 
         settings = task_settings()
         with clear_failures():
-            found = conclude(Plan(**begun), registry=Registry(settings))
+            found = conclude(settings, Plan(**begun), registry=Registry(settings))
         return {"best": found.results[0].trial, "run_id": found.run_id}
 
     begun = plan()

@@ -4,12 +4,14 @@ Learns from the latest snapshot of the reviews, has the gate compare the challen
 held-out reviews, and moves the `champion` alias only if the challenger is provably no worse. A snapshot that the
 champion has learned from already is not learned again, and a version that was rolled back from does not come back.
 Where `gate.approval` wants a person's word, it is asked for under *Required Actions*; no answer in time means no.
+With *tune*, better settings are searched first, by cross-validation on the training reviews.
 
 *Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
+from search_tasks import TUNE, search
 from sentiment_approval import ApprovalOperator, record_answer
 from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, cause_of, clear_failures, task_settings
 
@@ -27,6 +29,7 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, cause_of, clear_fai
             pattern="^(reviews@v[0-9]+)?$",
             description="Snapshot to learn from, such as reviews@v12. Empty: the latest.",
         ),
+        "tune": TUNE,
         "promote": Param(
             True, type="boolean", description="Promote if the gate agrees. Off: register the challenger only."
         ),
@@ -34,15 +37,18 @@ from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, cause_of, clear_fai
 )
 def sentiment_retrain() -> None:
     @task
-    def train(*, params=None, dag_run=None, triggering_asset_events=None):
+    def train(chosen, *, dag_run=None, triggering_asset_events=None):
         from sentiment.registry import Registry
         from sentiment.training.train import train
+        from sentiment.training.tune import tuned
 
-        settings = task_settings()
+        settings = tuned(task_settings(), chosen["training"])
         registry = Registry(settings)
         with clear_failures():
             cause = cause_of(dag_run, triggering_asset_events)
-            candidate = train(settings, registry=registry, snapshot=params["snapshot"] or None, cause=cause)
+            candidate = train(
+                settings, registry=registry, snapshot=chosen["snapshot"], cause=cause, searched=chosen["run_id"]
+            )
         champion = registry.champion_or_none()
         if champion is not None and champion.run_id == candidate.run_id:
             raise AirflowSkipException(
@@ -82,7 +88,7 @@ def sentiment_retrain() -> None:
         outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}
         return champion.version
 
-    judged = judge(train())
+    judged = judge(train(search()))
     promote(judged, ApprovalOperator(task_id="ask", judged=judged).output)
 
 

@@ -25,6 +25,7 @@ from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
+from sentiment.cli_tune import tune
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, SettingsError, storage_errors
 from sentiment.settings import Settings, load_settings, refuse_unknown_sections
@@ -191,6 +192,7 @@ app.command(epilog=_examples("sentiment card", "sentiment card 3 --output card.h
 app.command(epilog=_examples("sentiment experiment features --newest 5000", "sentiment experiment regularization"))(
     experiment
 )
+app.command(epilog=_examples("sentiment tune", "sentiment tune --model linear_svc --model sgd --train"))(tune)
 
 
 @app.command(epilog=_examples("sentiment promote", "sentiment promote 3"))

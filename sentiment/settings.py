@@ -5,10 +5,11 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 ``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -148,13 +149,28 @@ class FeedbackPolicy(Section):
     )
 
 
+ModelName = Literal["naive_bayes_logistic", "logistic", "linear_svc", "sgd", "bag_of_words"]
+"""The models that can be trained and served."""
+
+MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "logistic": {"inverse_regularization": 20.0},
+        "linear_svc": {"inverse_regularization": 1.0},
+        "sgd": {"inverse_regularization": 10.0},
+        "bag_of_words": {"inverse_regularization": 0.03, "max_ngram": 1},
+    }
+)
+"""Defaults of `TrainingSettings` for the models that are not the default one, found by cross-validation."""
+
+
 class TrainingSettings(Section):
     """Features and classifier."""
 
+    model: ModelName = Field("naive_bayes_logistic", description="The classifier; what is not set below suits it.")
     max_ngram: int = Field(3, ge=1, le=3, description="Longest word n-gram.")
     min_documents: int = Field(2, ge=1, description="N-grams in fewer reviews are dropped.")
     max_features: int = Field(200_000, ge=100, description="N-grams kept, those in most reviews first.")
-    inverse_regularization: float = Field(20.0, gt=0, description="C of the logistic regression.")
+    inverse_regularization: float = Field(20.0, gt=0, description="C of the classifier.")
     balanced: bool | None = Field(
         None, description="Every label counts the same, however rare; unset: only with more than two labels."
     )
@@ -168,6 +184,28 @@ class TrainingSettings(Section):
     min_rows: int = Field(100, ge=20, description="Fewest labelled training rows worth learning from.")
     learning_curve: bool = Field(True, description="Also learn from parts of the reviews, to draw the learning curve.")
     seed: int = Field(0, description="Seed of everything random in training.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _suiting_the_model(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        if given.get("model") == "random_forest":
+            raise ValueError(
+                "model is random_forest, but what is served must be linear in its n-grams; forests are compared by "
+                "`sentiment experiment features`"
+            )
+        return {**MODEL_DEFAULTS.get(given.get("model", ""), {}), **given}
+
+
+class TuneSettings(Section):
+    """The search for better settings of training."""
+
+    before_retraining: bool = Field(
+        False, description="Whether the retrain DAG searches first; its form can say so too."
+    )
+    models: tuple[ModelName, ...] = Field((), description="Models that are tried beside `training.model`.")
+    rows: int = Field(25_000, ge=100, description="Newest training reviews that a search looks at.")
 
 
 class GateMode(StrEnum):
@@ -292,6 +330,7 @@ class Settings(BaseSettings):
     batch: BatchPolicy = Field(default_factory=BatchPolicy)
     feedback: FeedbackPolicy = Field(default_factory=FeedbackPolicy)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)
     serving: ServingSettings = Field(default_factory=ServingSettings)

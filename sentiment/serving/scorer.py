@@ -88,6 +88,8 @@ class Scorer:
         The cleaning with which the n-grams were learned.
     min_confidence : float
         An answer whose label is no more probable than this is unsure.
+    length_normalised : bool
+        False leaves the sums of weights as they are: a plain bag of words, without `length_factors`.
     """
 
     labels: tuple[str, ...]
@@ -97,6 +99,7 @@ class Scorer:
     max_ngram: int
     chain: Chain = Chain()  # noqa: RUF009, it is frozen
     min_confidence: float = 0.0
+    length_normalised: bool = True
 
     @cached_property
     def digest(self) -> str:
@@ -131,12 +134,13 @@ class Scorer:
         if len(texts) == 1:
             columns = self._columns_of(texts[0])
             alone = [np.add.reduce(weights.take(columns), dtype=np.float64) for weights in self.weights]
-            return np.array([alone]) / sqrt(len(columns) or 1) + self.intercepts
+            factor = 1 / sqrt(len(columns) or 1) if self.length_normalised else 1.0  # as `_factors`, but faster
+            return np.array([alone]) * factor + self.intercepts
         margins = np.empty((len(texts), len(self.intercepts)))
         for batch in batches(texts, _BATCH_CHARACTERS):
             rows, columns = self._known(texts[batch])
             height = batch.stop - batch.start
-            factors = length_factors(np.bincount(rows, minlength=height))
+            factors = self._factors(np.bincount(rows, minlength=height))
             for index, weights in enumerate(self.weights):
                 sums = np.bincount(rows, weights.take(columns), minlength=height)
                 margins[batch, index] = sums * factors + self.intercepts[index]
@@ -164,7 +168,7 @@ class Scorer:
         worst) to 1 (the best).
         """
         columns = self._columns_of(text)
-        factor = length_factors(np.array(len(columns)))
+        factor = self._factors(np.array(len(columns)))
         values = (self._towards_positive @ self.weights[:, columns] * factor).tolist()
         found = [(self.vocabulary.word(column), value) for column, value in zip(columns, values, strict=True)]
         found.append((BASELINE, float(self._towards_positive @ self.intercepts)))
@@ -182,8 +186,11 @@ class Scorer:
             rows, columns = self._known(texts[batch])
             lengths = np.bincount(rows)
             counts += np.bincount(columns, minlength=len(counts))
-            factors += np.bincount(columns, length_factors(lengths)[rows], minlength=len(counts))
+            factors += np.bincount(columns, self._factors(lengths)[rows], minlength=len(counts))
         return counts, factors
+
+    def _factors(self, ngrams: NDArray[np.integer]) -> NDArray[np.float64]:
+        return length_factors(ngrams) if self.length_normalised else np.ones(ngrams.shape)
 
     @property
     def _towards_positive(self) -> NDArray[np.float64]:
@@ -252,6 +259,7 @@ class Scorer:
             "max_ngram": self.max_ngram,
             "min_confidence": self.min_confidence,
             "cleaning": asdict(self.chain.cleaning),
+            "length_normalised": self.length_normalised,
         }
         return {
             "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
@@ -277,6 +285,7 @@ class Scorer:
             max_ngram=header["max_ngram"],
             chain=Chain.checked(Cleaning(**header["cleaning"]), arrays["forms"]),
             min_confidence=header["min_confidence"],
+            length_normalised=header["length_normalised"],
         )
         if problem := _problem(scorer):
             raise ValueError(problem)

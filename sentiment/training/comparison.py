@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sentiment.training.crossval import TrialResult
-from sentiment.training.studies import Study
+from sentiment.training.studies import Study, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,29 +29,30 @@ def behind_best(result: TrialResult, best: TrialResult, metric: str = "macro_f1"
     return float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
-def markdown(study: Study, results: Sequence[TrialResult]) -> str:
+def markdown(study: Study[Any], results: Sequence[TrialResult], *, verdict: str = "") -> str:
     """Return the table, best first; ± is one standard error over the folds."""
-    best = results[0]
+    best, metric = results[0], COLUMNS[study.metric]
     lines = [
         f"# {study.name}\n\n{study.question}\n",
-        f"Best by macro F1: **{best.trial}**. ± is one standard error over {len(best.folds['macro_f1'])} folds.\n",
-        "| trial | " + " | ".join(COLUMNS.values()) + " | behind the best (macro F1) | CPU s a fit |",
+        *([f"{verdict}\n"] if verdict else []),
+        f"Best by {metric}: **{best.trial}**. ± is one standard error over {len(best.folds[study.metric])} folds.\n",
+        "| trial | " + " | ".join(COLUMNS.values()) + f" | behind the best ({metric}) | CPU s a fit |",
         "|---" * (len(COLUMNS) + 3) + "|",
     ]
     for result in results:
         cells = [_with_error(result, name) for name in COLUMNS]
-        behind, error = behind_best(result, best)
+        behind, error = behind_best(result, best, study.metric)
         gap = "" if result is best else f"{behind:.4f} ± {error:.4f}"
         lines.append(f"| {result.trial} | {' | '.join(cells)} | {gap} | {result.seconds:.1f} |")
     return "\n".join(lines) + "\n"
 
 
-def draw_comparison(study: Study, results: Sequence[TrialResult]) -> Figure:
-    """Draw macro F1 of each trial as a bar with its standard error, best on top."""
+def draw_comparison(study: Study[Any], results: Sequence[TrialResult]) -> Figure:
+    """Draw the study's metric of each trial as a bar with its standard error, best on top."""
     from matplotlib.figure import Figure
 
-    values = [result.metrics["macro_f1"] for result in results]
-    errors = [result.errors["macro_f1"] for result in results]
+    values = [result.metrics[study.metric] for result in results]
+    errors = [result.errors[study.metric] for result in results]
     figure = Figure(figsize=(8, 1.4 + 0.36 * len(results)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(results))[::-1]
@@ -60,13 +61,13 @@ def draw_comparison(study: Study, results: Sequence[TrialResult]) -> Figure:
     axes.set_xlim(max(0.0, min(values) - 0.05), min(1.0, max(values) + 0.03))
     for place, value, error in zip(places, values, errors, strict=True):
         axes.annotate(f"{value:.3f}", (value + error, place), xytext=(4, 0), textcoords="offset points", va="center")
-    axes.set_xlabel("macro F1, cross-validated (the axis does not begin at 0)")
+    axes.set_xlabel(f"{COLUMNS[study.metric]}, cross-validated (the axis does not begin at 0)")
     axes.set_title(study.question, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def draw_grid(study: Study, results: Sequence[TrialResult]) -> Figure:
+def draw_grid(study: Study[Trial], results: Sequence[TrialResult]) -> Figure:
     """Draw macro F1 over the first axis of the grid, one line for each value of the second."""
     from matplotlib.figure import Figure
 

@@ -7,7 +7,7 @@ rarity, sees the rows of the other folds only. A row's fold is read off its hash
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,6 @@ from sentiment.training.evaluate import evaluate
 from sentiment.training.studies import PRESENCE, TFIDF, Study, Trial
 
 FOLDS = 5
-_LEAST_DOCUMENTS = 2
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,14 @@ class Rows:
     labels : ndarray of str, shape (n,)
     folds : ndarray of int, shape (n,)
         From 0 to `FOLDS` - 1.
+    lengths : ndarray of int, shape (columns,)
+        Tokens of each n-gram.
     """
 
     counts: sparse.csr_matrix
     labels: NDArray[np.str_]
     folds: NDArray[np.intp]
+    lengths: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class TrialResult:
         return asdict(self)
 
 
-def count_rows(texts: Sequence[str], labels: Sequence[str], review_ids: Sequence[str], study: Study) -> Rows:
+def count_rows(texts: Sequence[str], labels: Sequence[str], review_ids: Sequence[str], study: Study[Any]) -> Rows:
     """Count the n-grams of a study's features, and put each row into its fold.
 
     Raises
@@ -90,15 +92,20 @@ def count_rows(texts: Sequence[str], labels: Sequence[str], review_ids: Sequence
                 fix="Ingest more labelled reviews, of every label.",
             )
     vectorizer = NgramVectorizer(
-        max_ngram=study.longest, min_documents=_LEAST_DOCUMENTS, max_features=study.columns, binary=False
+        max_ngram=study.longest,
+        min_documents=study.least,
+        max_features=study.columns,
+        binary=False,
+        cleaning=study.cleaning,
     )
-    return Rows(vectorizer.fit_transform(texts), codes, folds)
+    counts, words = vectorizer.fit_transform(texts), vectorizer.vocabulary
+    spaces = np.concatenate([[0], np.cumsum(words.text == ord(" "))])
+    return Rows(counts, codes, folds, lengths=1 + np.diff(spaces[words.ends], prepend=0))
 
 
 def cross_validate(rows: Rows, trial: Trial, *, seed: int = 0) -> TrialResult:
     """Fit a trial once a fold and measure it on the rows left out."""
-    found: dict[str, list[float]] = {}
-    seconds = []
+    found, seconds = [], []
     for fold in range(FOLDS):
         held_out = rows.folds == fold
         started = time.process_time()
@@ -106,15 +113,20 @@ def cross_validate(rows: Rows, trial: Trial, *, seed: int = 0) -> TrialResult:
         model = classifier(trial.classifier, seed=seed, **trial.parameters).fit(learn, rows.labels[~held_out])
         seconds.append(time.process_time() - started)
         truth, answers = rows.labels[held_out].tolist(), model.predict_proba(test)
-        measured = evaluate(truth, answers, model.classes_.tolist(), resamples=0)
-        for name, value in measured.items():
-            found.setdefault(name, []).append(value)
+        found.append(evaluate(truth, answers, model.classes_.tolist(), resamples=0))
+    return gathered(trial.name, len(rows.labels), found, seconds)
+
+
+def gathered(trial: str, rows: int, found: Sequence[Mapping[str, float]], seconds: Sequence[float]) -> TrialResult:
+    """Put together what was found in each fold; what is not defined in all of them is left out."""
+    defined = [name for name in found[0] if all(name in measured for measured in found)]
+    folds = {name: [measured[name] for measured in found] for name in defined}
     return TrialResult(
-        trial=trial.name,
-        rows=len(rows.labels),
-        metrics={name: float(np.mean(values)) for name, values in found.items()},
-        errors={name: float(np.std(values, ddof=1) / np.sqrt(len(values))) for name, values in found.items()},
-        folds=found,
+        trial=trial,
+        rows=rows,
+        metrics={name: float(np.mean(values)) for name, values in folds.items()},
+        errors={name: float(np.std(values, ddof=1) / np.sqrt(len(values))) for name, values in folds.items()},
+        folds=folds,
         seconds=float(np.mean(seconds)),
     )
 

@@ -1,6 +1,7 @@
 """The model: from texts to probabilities by word n-grams, and its compilation to a scorer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
@@ -11,12 +12,15 @@ from sentiment.features.ngrams import NgramVectorizer
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import TrainingSettings
-from sentiment.training.classifier import NaiveBayesLogisticRegression, codes_of
+from sentiment.training.classifier import NaiveBayesLogisticRegression
+from sentiment.training.linear import LinearClassifier
+from sentiment.training.presence import PresenceClassifier, codes_of
 
 TRUSTED_TYPES = [
     "sentiment.cleaning.Cleaning",
     "sentiment.features.ngrams.NgramVectorizer",
     "sentiment.training.classifier.NaiveBayesLogisticRegression",
+    "sentiment.training.linear.LinearClassifier",
 ]
 """What a stored pipeline may hold beside what skops trusts anyway; anything else is refused."""
 
@@ -30,14 +34,23 @@ def build_pipeline(settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
         cleaning=settings.cleaning,
         by_label=False,  # a choice by label would have seen the labels that the calibration holds out
     )
-    classifier = NaiveBayesLogisticRegression(
-        labels=list(LABELS[scheme]),
-        inverse_regularization=settings.inverse_regularization,
-        balanced=settings.balanced,
-        answer_accuracy=settings.answer_accuracy,
-        seed=settings.seed,
-    )
-    return Pipeline([("ngrams", vectorizer), ("classifier", classifier)])
+    return Pipeline([("ngrams", vectorizer), ("classifier", build_classifier(settings, scheme))])
+
+
+def build_classifier(settings: TrainingSettings, scheme: LabelScheme) -> PresenceClassifier:
+    """Make the untrained classifier that `settings.model` names."""
+    labels = list(LABELS[scheme])
+    shared: dict[str, Any] = {
+        "inverse_regularization": settings.inverse_regularization,
+        "balanced": settings.balanced,
+        "answer_accuracy": settings.answer_accuracy,
+        "seed": settings.seed,
+    }
+    if settings.model == "naive_bayes_logistic":
+        return NaiveBayesLogisticRegression(labels, **shared)
+    if settings.model == "bag_of_words":
+        return LinearClassifier(labels, method="logistic", length_normalised=False, **shared)
+    return LinearClassifier(labels, method=settings.model, **shared)
 
 
 def fit(texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
@@ -65,7 +78,7 @@ def fit(texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettin
 def compile_scorer(pipeline: Pipeline) -> Scorer:
     """Return the scorer that answers as a trained pipeline does."""
     vectorizer: NgramVectorizer = pipeline.named_steps["ngrams"]
-    classifier: NaiveBayesLogisticRegression = pipeline.named_steps["classifier"]
+    classifier: PresenceClassifier = pipeline.named_steps["classifier"]
     check_is_fitted(classifier, "weights_")
     return Scorer(
         labels=tuple(classifier.classes_.tolist()),
@@ -75,4 +88,5 @@ def compile_scorer(pipeline: Pipeline) -> Scorer:
         max_ngram=vectorizer.max_ngram,
         chain=vectorizer.chain,
         min_confidence=classifier.min_confidence_,
+        length_normalised=classifier.length_normalised,
     )

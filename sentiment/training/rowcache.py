@@ -38,11 +38,12 @@ def shared_rows(settings: Settings, key: str, make: Callable[[], Rows]) -> Rows:
 def _write(path: Path, rows: Rows) -> Path:
     counts = rows.counts
     parts = {"data": counts.data, "indices": counts.indices, "indptr": counts.indptr, "shape": counts.shape}
-    np.savez(path, allow_pickle=False, labels=rows.labels, folds=rows.folds, **parts)
+    np.savez(path, allow_pickle=False, labels=rows.labels, folds=rows.folds, lengths=rows.lengths, **parts)
     return path
 
 
 def _read(path: Path) -> Rows:
     with np.load(path, allow_pickle=False) as file:
         parts = (file["data"], file["indices"], file["indptr"])
-        return Rows(sparse.csr_matrix(parts, shape=tuple(file["shape"])), file["labels"], file["folds"])
+        counts = sparse.csr_matrix(parts, shape=tuple(file["shape"]))
+        return Rows(counts, file["labels"], file["folds"], file["lengths"])

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import SettingsError
 
 COUNTS, TFIDF, PRESENCE = "counts", "tfidf", "presence"
 """How an n-gram counts: how often it occurs, that weighted by rarity and length of the text, or whether it does."""
+
+
+class OneTrial(Protocol):
+    """What any trial has: a name, its parameters by name, and the path on which it is tried."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables and runs."""
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """Its parameters, as logged."""
+
+    @property
+    def path(self) -> str:
+        """Trials of the same path are tried one after the other, in one task."""
+
+
+Tried = TypeVar("Tried", bound=OneTrial)
 
 
 @dataclass(frozen=True)
@@ -42,41 +62,85 @@ class Trial:
     def _sorted(self) -> list[tuple[str, Any]]:
         return sorted(self.parameters.items())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the trial as JSON types."""
-        return {"features": self.features, "classifier": self.classifier, "parameters": dict(self._sorted)}
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """Its parameters, as logged."""
+        return {"features": self.features, "classifier": self.classifier, **dict(self._sorted)}
+
+    @property
+    def path(self) -> str:
+        """A path of its own: nothing is taken over from another trial."""
+        return self.name
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Generic[Tried]):
     """Trials that are compared on the same folds.
 
     Attributes
     ----------
     longest : int
         Longest n-gram of the features.
-    columns : int
-        Most n-grams, those in most texts; chosen without looking at the labels.
+    columns : int, optional
+        Most n-grams, those in most texts; chosen without looking at the labels. None keeps all.
+    least : int
+        N-grams in fewer texts are left out.
+    cleaning : Cleaning
+        Of the texts.
+    metric : str
+        By which the trials are ordered.
     axes : tuple of two str, optional
         The two parameters that span a grid, for a picture of it.
     """
 
     name: str
     question: str
-    trials: tuple[Trial, ...]
+    trials: tuple[Tried, ...]
     longest: int = 2
-    columns: int = 100_000
+    columns: int | None = 100_000
+    least: int = 2
+    cleaning: Cleaning = Cleaning()  # noqa: RUF009, it is frozen
+    metric: str = "macro_f1"
     axes: tuple[str, str] | None = None
 
-    def trial(self, name: str) -> Trial:
+    @property
+    def features(self) -> dict[str, Any]:
+        """What decides the features, as JSON types."""
+        cleaning = asdict(self.cleaning)
+        return {"longest": self.longest, "columns": self.columns, "least": self.least, "cleaning": cleaning}
+
+    def trial(self, name: str) -> Tried:
         """Return a trial by its name."""
         return next(trial for trial in self.trials if trial.name == name)
+
+    def paths(self) -> dict[str, list[Tried]]:
+        """Return the trials by path, in order."""
+        paths: dict[str, list[Tried]] = {}
+        for trial in self.trials:
+            paths.setdefault(trial.path, []).append(trial)
+        return paths
+
+    def path(self, name: str) -> list[Tried]:
+        """Return the trials of one path.
+
+        Raises
+        ------
+        SettingsError
+            There is no such path: the settings have changed since the study was planned.
+        """
+        paths = self.paths()
+        if name not in paths:
+            raise SettingsError(
+                f"The study {self.name} does not try {name!r} under the settings of now.",
+                fix="Do not change the settings while a study runs; run it again.",
+            )
+        return paths[name]
 
 
 _MODELS = ("logistic", "linear_svc", "sgd", "naive_bayes", "random_forest")
 _STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
-STUDIES = MappingProxyType(
+STUDIES: MappingProxyType[str, Study[Trial]] = MappingProxyType(
     {
         study.name: study
         for study in (
@@ -113,7 +177,7 @@ STUDIES = MappingProxyType(
 """The studies by name."""
 
 
-def study_named(name: str) -> Study:
+def study_named(name: str) -> Study[Trial]:
     """Return a study.
 
     Raises

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from sentiment.registry import Registry
 from sentiment.training.comparison import draw_comparison, draw_grid, markdown
 from sentiment.training.crossval import TrialResult
-from sentiment.training.studies import Study, Trial
+from sentiment.training.studies import OneTrial, Study
 
 STUDY, TRIAL, KEY = "sentiment.study", "sentiment.trial", "sentiment.study_key"
 _PARENT, _NAME, _RESULT = "mlflow.parentRunId", "mlflow.runName", "sentiment.result"
@@ -23,7 +24,7 @@ class StudyRuns:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def begin(self, study: Study, *, key: str, snapshot: str) -> str:
+    def begin(self, study: Study[Any], *, key: str, snapshot: str) -> str:
         """Return the parent run of a study; made if there is none with this key."""
         with self._registry.client("begin a study") as client:
             experiment = self._registry.experiment_id("-studies")
@@ -34,18 +35,15 @@ class StudyRuns:
             run = client.create_run(experiment, tags={**tags, _NAME: f"{study.name} on {snapshot}"})
             return str(run.info.run_id)
 
-    def result(self, parent: str, trial: str) -> TrialResult | None:
-        """Return what was found of a trial; None if that is not complete."""
-        with self._registry.client("read a trial") as client:
+    def results(self, parent: str) -> dict[str, TrialResult]:
+        """Return what was found of the trials that are complete, by name."""
+        with self._registry.client("read the trials") as client:
             experiment = client.get_run(parent).info.experiment_id
-            where = f"tags.`{_PARENT}` = '{parent}' and tags.`{TRIAL}` = '{trial}' and attributes.status = 'FINISHED'"
-            found = client.search_runs([experiment], where, max_results=1)
-            if not found:
-                return None
-            tags = found[0].data.tags
-        return TrialResult(**json.loads(tags[_RESULT]))
+            where = f"tags.`{_PARENT}` = '{parent}' and attributes.status = 'FINISHED'"
+            found = client.search_runs([experiment], where, max_results=1_000, order_by=["attributes.start_time DESC"])
+        return {run.data.tags[TRIAL]: TrialResult(**json.loads(run.data.tags[_RESULT])) for run in found}
 
-    def log_result(self, parent: str, trial: Trial, result: TrialResult) -> None:
+    def log_result(self, parent: str, trial: OneTrial, result: TrialResult) -> None:
         """Log a trial as a run below its study; it counts once it is complete."""
         from mlflow.entities import Metric, Param
 
@@ -59,19 +57,23 @@ class StudyRuns:
                 **{f"{name}_standard_error": value for name, value in result.errors.items()},
                 "fit_cpu_seconds": result.seconds,
             }
-            said = {"features": trial.features, "classifier": trial.classifier, **trial.parameters}
             client.log_batch(
                 run.info.run_id,
                 metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-                params=[Param(name, str(value)) for name, value in said.items()],
+                params=[Param(name, str(value)) for name, value in trial.said.items()],
             )
             client.set_tag(run.info.run_id, _RESULT, json.dumps(result.to_dict()))
             client.set_terminated(run.info.run_id)
 
-    def conclude(self, parent: str, study: Study, results: Sequence[TrialResult]) -> None:
-        """Log the comparison of all trials with the parent run, and end it."""
+    def conclude(
+        self, parent: str, study: Study[Any], results: Sequence[TrialResult], *, verdict: str = "", chosen: str = ""
+    ) -> None:
+        """Log the comparison of all trials with the parent run, and end it.
+
+        `verdict` is said above the table; `chosen` is the trial that it names, the best if not given.
+        """
         with self._registry.client("log a comparison") as client:
-            client.log_text(parent, markdown(study, results), "comparison.md")
+            client.log_text(parent, markdown(study, results, verdict=verdict), "comparison.md")
             client.log_text(parent, _csv(results), "comparison.csv")
             client.log_figure(parent, draw_comparison(study, results), "comparison.png")
             if study.axes is not None:
@@ -81,6 +83,7 @@ class StudyRuns:
                 if name in best.metrics:
                     client.log_metric(parent, f"best_{name}", best.metrics[name])
             client.set_tag(parent, "sentiment.best", best.trial)
+            client.set_tag(parent, "sentiment.chosen", chosen or best.trial)
             client.set_terminated(parent)
 
 

@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    settings: Settings, *, registry: Registry, snapshot: str | None = None, cause: Cause | None = None
+    settings: Settings,
+    *,
+    registry: Registry,
+    snapshot: str | None = None,
+    cause: Cause | None = None,
+    searched: str | None = None,
 ) -> Candidate:
     """Train a model on the training split of a snapshot and log it to MLflow.
 
@@ -39,6 +44,8 @@ def train(
         ``reviews@v12``; the latest if not given.
     cause : Cause, optional
         What asked for it, for MLflow and the ledger; by hand if not given.
+    searched : str, optional
+        The run of the search that chose the settings, to be named in this one.
 
     Raises
     ------
@@ -112,6 +119,7 @@ def train(
             "sentiment.code": version("sentiment"),
             "sentiment.cause": str(cause),
             "sentiment.caused_by": json.dumps(cause.to_dict()),
+            **({"sentiment.searched": searched} if searched else {}),
         },
         files=files,
     )

@@ -18,7 +18,16 @@ EXPECTED = {
     ),
     "sentiment_retrain": (
         "cron 0 0 * * 0 or drift_detected",
-        {"train": [], "judge": [], "ask": [], "promote": ["champion"]},
+        {
+            "search.plan": [],
+            "search.paths": [],
+            "search.try_path": [],
+            "search.choose": [],
+            "train": [],
+            "judge": [],
+            "ask": [],
+            "promote": ["champion"],
+        },
     ),
     "sentiment_deploy": ("champion", {"package": [], "deploy": ["release"]}),
     "sentiment_release": ("by hand", {"look": [], "ask": [], "settle": ["settled"]}),
@@ -101,6 +110,7 @@ def test_forms_refuse_what_makes_no_sense(dags: dict[str, Any]) -> None:
     for dag_id, name, value in (
         ("sentiment_retrain", "snapshot", "latest"),
         ("sentiment_retrain", "promote", "yes"),
+        ("sentiment_retrain", "tune", "yes"),
         ("sentiment_deploy", "version", "champion"),
         ("sentiment_drift", "end", "yesterday"),
         ("sentiment_ingest", "files", "one.csv"),
@@ -121,9 +131,10 @@ def test_a_dag_file_is_thin_and_imports_only_the_sdk_at_its_top(path: Path) -> N
     allowed = {
         "airflow.sdk",
         "airflow.sdk.exceptions",
+        "search_tasks",
+        "sentiment_approval",
         "sentiment_catalog",
         "sentiment_inbox",
-        "sentiment_approval",
         "datetime",
         "typing",
     }

@@ -16,6 +16,7 @@ from sentiment.registry import Registry
 from sentiment.reviews.sample import write_sample
 from sentiment.settings import Settings, load_settings
 from sentiment.training.promotion import judge
+from sentiment.training.search import search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,6 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTIMENT_STORAGE__ROOT", str(home / "var"))
+        patch.setenv("SENTIMENT_TUNE__ROWS", "400")
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
         yield home / "var"
         stop(load_settings())
@@ -105,8 +107,9 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     state, tasks, _ = run("sentiment_drift")
     assert (state, set(tasks.values())) == ("success", {"skipped"}), "before a champion there is nothing to check"
 
-    state, _, said = run("sentiment_retrain")
+    state, tasks, said = run("sentiment_retrain")
     assert (state, str(said["promote"])) == ("success", "1")
+    assert tasks["search.try_path"] == "skipped", "nobody asked for a search"
     state, _, said = run("sentiment_deploy")
     assert state == "success"
     url = said["deploy"]["url"]
@@ -151,3 +154,24 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
     assert "Nothing to roll back to" in said["log"]
     assert run("sentiment_rollback", version="2")[2]["rollback"]["model_version"] == "2"
     assert httpx.get(f"{url}/model").json()["model_version"] == "2"
+
+
+@pytest.mark.timeout(900)
+def test_a_retraining_searches_first_when_it_is_asked_to(run: Run, root: Path, platform: Settings) -> None:
+    write_sample(root / "inbox" / "hotel.csv", "hotel", 600, seed=4)
+    snapshot = run("sentiment_ingest")[2]["ingest"]["snapshot"]
+    state, tasks, said = run("sentiment_retrain", tune=True, promote=False)
+    assert (state, tasks["search.try_path"], tasks["train"]) == ("success", "success", "success"), said["log"][-3000:]
+    chosen, registry = said["search.choose"], Registry(platform)
+    assert chosen["snapshot"] == snapshot
+    with registry.client("look") as client:
+        parent, trained = client.get_run(chosen["run_id"]), client.get_run(said["train"]["run_id"])
+        below = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{chosen['run_id']}'")
+    assert len(below) == len(search(platform.training, platform.data.scheme).trials)
+    assert trained.data.tags["sentiment.searched"] == chosen["run_id"]
+    assert {name: trained.data.params[name] for name in chosen["training"]} == {
+        name: str(value) for name, value in chosen["training"].items()
+    }
+    again = run("sentiment_retrain", tune=True, promote=False)[2]
+    assert again["search.choose"] == chosen, "a finished search is not repeated"
+    assert again["train"]["run_id"] == said["train"]["run_id"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sentiment.training.classifier import SHORT_NGRAMS, NaiveBayesLogisticRegression, _folds, _shortened
+from sentiment.training.calibration import folds_of, held_out_parts
+from sentiment.training.classifier import SHORT_NGRAMS, NaiveBayesLogisticRegression, _shortened
 from sentiment.training.evaluate import evaluate
 
 BINARY = ["negative", "positive"]
@@ -86,13 +87,25 @@ def test_shortened_copies_keep_a_random_part_of_long_rows_only() -> None:
 @pytest.mark.parametrize("rows", [12, 249, 2501])
 def test_folds_hold_neighbours_and_the_same_share_of_each_label(rows: int) -> None:
     codes = (np.arange(rows) % 3 == 0).astype(np.intp)
-    folds = _folds(codes)
+    folds = folds_of(codes)
     for label in (0, 1):
         counts = np.bincount(folds[codes == label], minlength=5)
         assert counts.max() - counts.min() <= max(1, rows // 50)
     if rows > 2000:
         of_label = folds[codes == 0]
         assert np.mean(of_label[1:] == of_label[:-1]) > 0.9
+
+
+def test_a_warm_start_ends_where_a_cold_one_does_and_sees_no_held_out_row() -> None:
+    X, y = _rows(6, 1500, 0.15)  # noqa: N806
+    solutions = NaiveBayesLogisticRegression(BINARY, inverse_regularization=10.0).fit_after(X, y, ())
+    warm, cold = (NaiveBayesLogisticRegression(BINARY, inverse_regularization=20.0) for _ in range(2))
+    warm.fit_after(X, y, solutions)
+    cold.fit(X, y)
+    np.testing.assert_allclose(warm.predict_proba(X), cold.predict_proba(X), atol=0.02)  # of the solver's tolerance
+    assert not np.array_equal(warm.weights_, cold.weights_), "it began elsewhere"
+    parts = len(list(held_out_parts((y == "positive").astype(np.intp))))
+    assert len(solutions) == parts + 1, "each held-out part goes on from a solution that has not seen it"
 
 
 SIZED_FIT = """

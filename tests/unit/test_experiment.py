@@ -43,7 +43,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
     begun = plan(settings, registry=registry, study="baseline")
     first = try_one(settings, begun, begun.trials[1], registry=registry)
     with pytest.raises(NotEnoughDataError) as caught:
-        conclude(begun, registry=registry)
+        conclude(settings, begun, registry=registry)
     said: list[str] = []
     whole = experiment(settings, registry=registry, study="baseline", announce=said.append)
     return Studied(settings, registry, first, caught.value.message, whole, said)
@@ -93,11 +93,12 @@ def test_only_the_training_split_is_looked_at(studied: Studied) -> None:
     assert studied.whole.rows == len(read_snapshot(Storage(studied.settings), 1, split="train")) < 400
 
 
-def test_the_results_are_the_same_however_many_trials_run_at_a_time(rows: Rows) -> None:
-    trials = [trial for trial in STUDIES["features"].trials if trial.classifier in ("logistic", "sgd")]
-    together = {trial.name: result for trial, result in module._in_parallel(rows, trials, seed=0, jobs=2)}
-    for trial in trials:
-        assert replace(together[trial.name], seconds=0.0) == replace(cross_validate(rows, trial), seconds=0.0)
+def test_the_results_are_the_same_however_many_trials_run_at_a_time(studied: Studied) -> None:
+    again = experiment(studied.settings, registry=studied.registry, study="baseline", newest=10_000, jobs=2)
+    assert again.run_id != studied.whole.run_id
+    assert [replace(result, seconds=0.0) for result in again.results] == [
+        replace(result, seconds=0.0) for result in studied.whole.results
+    ]
 
 
 def test_the_grid_is_drawn_with_a_line_for_each_penalty(rows: Rows) -> None:

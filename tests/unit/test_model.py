@@ -114,7 +114,7 @@ def test_the_most_frequent_ngrams_are_kept_without_labels() -> None:
 
 def test_a_stored_pipeline_comes_back_the_same(pipeline: Pipeline) -> None:
     data = skops.io.dumps(pipeline)
-    assert sorted(skops.io.get_untrusted_types(data=data)) == sorted(TRUSTED_TYPES)
+    assert set(skops.io.get_untrusted_types(data=data)) <= set(TRUSTED_TYPES)
     again = skops.io.loads(data, trusted=TRUSTED_TYPES)
     assert np.array_equal(again.predict_proba(TEXTS), pipeline.predict_proba(TEXTS))
     assert compile_scorer(again).digest == compile_scorer(pipeline).digest
