@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: features, model and retraining, each against the usual way."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: each part against the usual way, in turn."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 
 def main() -> None:
     """Run all; options go to those that judge a model."""
-    for name, options in (("features", []), ("model", sys.argv[1:]), ("retrain", sys.argv[1:])):
+    for name, options in (("features", []), ("model", sys.argv[1:]), ("retrain", sys.argv[1:]), ("stars", [])):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
 
