@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way, then the gate's error rates."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: each part against the usual way, then the gate's error rates."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import sys
 def main() -> None:
     """Run all; options go to those that judge a model."""
     given = sys.argv[1:]
-    for name, options in (("features", []), ("model", given), ("retrain", given), ("gate", [])):
+    for name, options in (("features", []), ("model", given), ("retrain", given), ("stars", []), ("gate", [])):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
 
