@@ -156,8 +156,8 @@ MODEL_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "logistic": {"inverse_regularization": 20.0},
         "linear_svc": {"inverse_regularization": 1.0},
-        "sgd": {"inverse_regularization": 10.0},
-        "bag_of_words": {"inverse_regularization": 0.03, "max_ngram": 1},
+        "sgd": {"inverse_regularization": 20.0},
+        "bag_of_words": {"inverse_regularization": 0.06, "max_ngram": 1},
     }
 )
 """Defaults of `TrainingSettings` for the models that are not the default one, found by cross-validation."""

@@ -57,7 +57,7 @@ class LinearClassifier(PresenceClassifier):
         labels: Sequence[str] | None = None,
         *,
         method: str = "logistic",
-        inverse_regularization: float = 10.0,
+        inverse_regularization: float = 20.0,
         length_normalised: bool = True,
         balanced: bool | None = None,
         answer_accuracy: float = 0.0,
