@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -66,33 +67,82 @@ def gather_evidence(
             f"Champion {champion.version} answers {champion.labels}, the challenger {challenger.labels}.",
             fix="Use another registry.model_name for another label scheme.",
         )
-    rows = read_snapshot(Storage(settings), parse_snapshot(challenger.snapshot))
-    learned, held_out = rows[rows["split"] == "train"], _bounded(rows[rows["split"] == "test"])
-    before = _snapshot_before(settings, champion)
-    cases, texts = behaviour_cases(settings.gate.behaviour_file), held_out["text"].tolist()
-    models = [model for model in (challenger, champion) if model is not None]
-    scorers = [registry.load_scorer(model) for model in models]
-    times = _times(scorers, texts[:TIMED_TEXTS])
-    found = [
-        _answers(registry, model, scorer, texts=texts, cases=cases, milliseconds=milliseconds)
-        for model, scorer, milliseconds in zip(models, scorers, times, strict=True)
-    ]
-    columns = {label: column for column, label in enumerate(scorers[0].labels)}
+    storage, cases = Storage(settings), behaviour_cases(settings.gate.behaviour_file)
+    now_there, before = _contents(storage, challenger.snapshot), _contents_before(storage, champion)
+    held_out = _bounded(read_snapshot(storage, parse_snapshot(challenger.snapshot), split="test"))
+    texts, labels = held_out["text"].tolist(), tuple(challenger.labels)
+    models = [challenger] if champion is None else [challenger, champion]
+    found = _models(registry, models, texts=texts, cases=cases)
+    columns = {label: column for column, label in enumerate(labels)}
     return Evidence(
         snapshot=challenger.snapshot,
-        labels=tuple(scorers[0].labels),
+        labels=labels,
         truth=held_out["label"].map(columns).to_numpy(np.intp),
         challenger=found[0],
         champion=found[1] if champion is not None else None,
-        known=held_out["review_id"].isin(before["review_id"]).to_numpy(bool),
+        known=held_out["review_id"].isin(before.held_out).to_numpy(bool),
         slices=_slices(held_out),
         deliveries=_deliveries(held_out),
         kinds=cases.kinds,
         groups=cases.groups,
-        train_labels=dict(Counter(learned["label"].tolist())),
-        leaked=_leaked(texts, [*learned["text"], *before.loc[before["split"] == "train", "text"]]),
-        age_days=_age_days(rows, now),
+        train_labels=dict(now_there.labels),
+        leaked=sum(_identity(text) in now_there.learned or _identity(text) in before.learned for text in texts),
+        age_days=max(0.0, (now - now_there.newest).total_seconds() / 86_400) if now_there.newest else 0.0,
     )
+
+
+@dataclass
+class _Contents:
+    """What is in a snapshot, without its texts."""
+
+    learned: set[int] = field(default_factory=set)
+    labels: Counter[str] = field(default_factory=Counter)
+    held_out: set[str] = field(default_factory=set)
+    newest: datetime | None = None
+
+
+def _contents(storage: Storage, snapshot: str) -> _Contents:
+    """Read a snapshot a batch at a time: training texts by identity, held-out reviews by id."""
+    found = _Contents()
+    batches = Reviews(storage).read_batches(
+        columns=["review_id", "split", "text", "label", "ingested_at"],
+        where=pads.field("label").is_valid(),
+        version=parse_snapshot(snapshot),
+    )
+    for batch in batches:
+        rows = batch.to_pandas()
+        train = rows[rows["split"] == "train"]
+        found.learned.update(map(_identity, train["text"]))
+        found.labels.update(train["label"].tolist())
+        found.held_out.update(rows.loc[rows["split"] == "test", "review_id"])
+        newest = rows["ingested_at"].max().to_pydatetime()
+        found.newest = newest if found.newest is None else max(found.newest, newest)
+    return found
+
+
+def _contents_before(storage: Storage, champion: ModelVersion | None) -> _Contents:
+    try:
+        return _Contents() if champion is None else _contents(storage, champion.snapshot)
+    except DataError:  # its snapshot is not kept: then every review counts as new
+        return _Contents()
+
+
+def _models(
+    registry: Registry, models: Sequence[Candidate | ModelVersion], *, texts: Sequence[str], cases: Cases
+) -> list[ModelEvidence]:
+    scorers = [registry.load_scorer(model) for model in models]
+    times = _times(scorers, texts[:TIMED_TEXTS])
+    return [
+        ModelEvidence(
+            version=model.version if isinstance(model, ModelVersion) else None,
+            probabilities=scorer.probabilities(texts),
+            failures=cases.failures(scorer),
+            megabytes=registry.artifact(model, SCORER_FILE).stat().st_size / 1e6,
+            milliseconds=milliseconds,
+            train_rows=registry.candidate(model.run_id).train_rows,
+        )
+        for model, scorer, milliseconds in zip(models, scorers, times, strict=True)
+    ]
 
 
 def _bounded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -100,39 +150,6 @@ def _bounded(rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     chosen = np.sort(np.argsort(rows["review_id"].to_numpy(), kind="stable")[:MOST_ROWS])
     return rows.iloc[chosen]
-
-
-def _snapshot_before(settings: Settings, champion: ModelVersion | None) -> pd.DataFrame:
-    """Return the reviews of the champion's snapshot; none where it is not kept."""
-    columns = ["review_id", "split", "text"]
-    if champion is not None:
-        try:
-            rows = Reviews(Storage(settings)).read(
-                columns=columns, where=pads.field("label").is_valid(), version=parse_snapshot(champion.snapshot)
-            )
-            return rows.to_pandas()
-        except DataError:
-            pass  # then every review counts as new, and the gate asks for more
-    return pd.DataFrame(columns=columns)
-
-
-def _answers(
-    registry: Registry,
-    model: Candidate | ModelVersion,
-    scorer: Scorer,
-    *,
-    texts: Sequence[str],
-    cases: Cases,
-    milliseconds: NDArray[np.float64],
-) -> ModelEvidence:
-    return ModelEvidence(
-        version=model.version if isinstance(model, ModelVersion) else None,
-        probabilities=scorer.probabilities(texts),
-        failures=cases.failures(scorer),
-        megabytes=registry.artifact(model, SCORER_FILE).stat().st_size / 1e6,
-        milliseconds=milliseconds,
-        train_rows=registry.candidate(model.run_id).train_rows,
-    )
 
 
 def _times(scorers: Sequence[Scorer], texts: Sequence[str]) -> NDArray[np.float64]:
@@ -163,17 +180,5 @@ def _deliveries(held_out: pd.DataFrame) -> dict[str, Bools]:
     return {str(batch)[:12]: batches == batch for batch in newest}
 
 
-def _leaked(held_out: Sequence[str], learned: Sequence[str]) -> int:
-    known = {_identity(text) for text in learned}
-    return sum(_identity(text) in known for text in held_out)
-
-
 def _identity(text: str) -> int:
     return hash(letters_and_digits(text) or normalise(text))
-
-
-def _age_days(rows: pd.DataFrame, now: datetime) -> float:
-    if rows.empty:
-        return 0.0
-    age: pd.Timedelta = pd.Timestamp(now) - rows["ingested_at"].max()
-    return max(0.0, float(age.total_seconds()) / 86_400)

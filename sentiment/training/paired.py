@@ -116,11 +116,11 @@ class Comparison:
 
     def p_not_worse(self, margin: float) -> float:
         """P-value of "worse by the margin or more", by percentiles (Efron and Tibshirani, 1993)."""
-        return float((1 + (self.gains <= -margin).sum()) / (1 + len(self.gains)))
+        return _tail(self.gains, -margin)
 
     def p_worse(self, margin: float) -> float:
         """P-value of "worse by the margin at the most"."""
-        return float((1 + (self.gains >= -margin).sum()) / (1 + len(self.gains)))
+        return _tail(-self.gains, margin)
 
     def p_better(self) -> float:
         """P-value of "no better"."""
@@ -134,6 +134,14 @@ class Comparison:
         """Return with how many rows an equally good challenger is proved no worse four times in five."""
         z = _wanted(alpha)
         return math.ceil(rows * (z * float(self.gains.std()) / max(margin, 1e-6)) ** 2)
+
+
+def _tail(values: Floats, end: float) -> float:
+    """Return the share of resamples at or below an end; beyond the last of them, that of a normal distribution."""
+    beyond, spread = int((values <= end).sum()), float(values.std())
+    if beyond or not spread:
+        return (1 + beyond) / (1 + len(values)) if beyond else 0.0
+    return min(1 / (1 + len(values)), float(special.ndtr((end - values.mean()) / spread)))
 
 
 def _wanted(alpha: float) -> float:

@@ -110,6 +110,16 @@ def test_macro_f1_is_proved_no_worse_at_the_stated_rate() -> None:
     assert proved <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / trials)
 
 
+def test_no_error_rate_is_too_small_for_the_resamples_and_equal_models_are_surely_no_worse() -> None:
+    rng = np.random.default_rng(9)
+    truth, ours = rng.integers(0, 3, 3_000), rng.dirichlet(np.ones(3), 3_000)
+    found = compare(truth, challenger=np.eye(3)[truth], champion=ours)["macro_f1"]
+    assert found.p_not_worse(0.02) < 1e-9
+    assert found.p_worse(0.02) > 0.99
+    same = compare(truth, challenger=ours, champion=ours)["macro_f1"]
+    assert (same.p_not_worse(0.02), same.p_better(), same.p_worse(0.02)) == (0.0, 1.0, 1.0)
+
+
 def test_holm_is_never_below_the_p_value_and_never_above_bonferroni() -> None:
     rng = np.random.default_rng(6)
     for count in (0, 1, 7):
