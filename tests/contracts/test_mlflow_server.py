@@ -27,7 +27,7 @@ from sentiment.training.promotion import judge, promote
 from sentiment.training.train import train
 
 FITTED = "learning from"  # what the training says before it fits a model
-CALLERS = 3
+PROCESSES, CALLERS = 2, 4  # of each process
 
 pytestmark = pytest.mark.slow
 
@@ -297,16 +297,16 @@ def test_of_many_retrainings_in_several_processes_exactly_one_wins(
         monkeypatch.delenv(name)
     settings = _settings(tmp_path, server.url if where == "server" else "")
     registry = Registry(settings)
-    versions = _versions(registry, tmp_path.name, 1 + 3 * CALLERS)
+    versions = _versions(registry, tmp_path.name, 1 + PROCESSES * CALLERS)
     registry.promote("1", expected=None, reason="first")
     plain = json.dumps(settings.model_dump(mode="json", include={"storage", "registry"}))
     go = tmp_path / "go"
     processes = []
-    for number in range(CALLERS):
-        mine = json.dumps(versions[1 + 3 * number : 4 + 3 * number])
+    for number in range(PROCESSES):
+        mine = json.dumps(versions[1 + CALLERS * number :][:CALLERS])
         command = [sys.executable, "-W", "ignore", "-c", _PROMOTE, plain, mine, str(tmp_path / f"{number}"), str(go)]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    while not all((tmp_path / f"{number}").exists() for number in range(CALLERS)):
+    while not all((tmp_path / f"{number}").exists() for number in range(PROCESSES)):
         assert all(process.poll() is None for process in processes)
         time.sleep(0.02)
     go.touch()
@@ -314,7 +314,7 @@ def test_of_many_retrainings_in_several_processes_exactly_one_wins(
     for process in processes:
         said |= json.loads(process.communicate()[0])
     champion = registry.champion().version
-    assert len(said) == 3 * CALLERS
+    assert len(said) == PROCESSES * CALLERS
     assert said.pop(champion) == champion
     for version, told in said.items():
         assert f"Version {version} was judged against version 1, but the champion is version {champion}" in told
