@@ -98,6 +98,7 @@ def test_the_loop_on_a_store_that_fails_now_and_then(
     assert events == [
         "trained", "registered", "decided", "promoted", "packaged", "trained", "registered", "decided",
     ]  # fmt: skip
+    assert not Ledger(storage).verify().problem, "attempts that were lost left the chain whole"
     assert store.injected() >= 5
 
     registry.artifact(champion, "scorer.npz").unlink()
