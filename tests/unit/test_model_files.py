@@ -178,5 +178,5 @@ def _tag(shelf: Shelf, name: str, value: str) -> None:
 
 
 def _write_down(settings: Settings, run_id: str, digest: str, pipeline_digest: str) -> None:
-    detail = {"run_id": run_id, "digest": digest, "pipeline_digest": pipeline_digest}
-    Ledger(Storage(settings)).append("trained", detail=detail)
+    digests = {"model": digest, "pipeline": pipeline_digest}
+    Ledger(Storage(settings)).append("trained", run_id=run_id, digests=digests)
