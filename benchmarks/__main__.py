@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: each part against the usual way, then the gate's error rates."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way, then the gate's errors."""
 
 import subprocess
 import sys

@@ -78,7 +78,7 @@ class NearCopies:
             shingles = keys.keys[2]
             words = np.bincount(keys.rows, minlength=keys.texts)
             usable = (shingles != NO_NGRAM) & (words[keys.rows] >= FEWEST_WORDS)
-            rows, shingles = keys.rows[usable], shingles[usable]
+            rows, shingles = keys.rows[usable], _spread(shingles[usable])
             if not len(rows):
                 continue
             first = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -141,7 +141,7 @@ def _disagree(one: str | None, other: str | None) -> bool:
 
 
 def _spread(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Make the least of many hashes look like any one (splitmix64)."""
+    """Make keys, or the least of many hashes, look like any number (splitmix64)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))

@@ -235,7 +235,7 @@ def _assert_logged_once(settings: Settings, run_id: str, caplog: pytest.LogCaptu
     assert registry.artifact(found, "evaluation/evaluation.html").stat().st_size > 1_000
     assert Storage(settings).list("candidates") == []
     trained = [entry for entry in Ledger(Storage(settings)).entries() if entry.event == "trained"]
-    assert [entry.detail["run_id"] for entry in trained] == [run_id]
+    assert [entry.run_id for entry in trained] == [run_id]
 
 
 class _when_fitting(logging.Handler):  # noqa: N801

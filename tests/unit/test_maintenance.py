@@ -170,7 +170,14 @@ def test_originals_predictions_reports_and_bentos_go_when_they_are_old(settings:
     age(Path(settings.storage.root, "processed"), days=4_000)  # a rename keeps the time of the last change
     moments = pd.to_datetime(["2020-01-01", str(NOW.date())], utc=True)
     rows = pd.DataFrame(
-        {"request_id": ["a", "b"], "text": "t", "label": "positive", "score": 0.5, "model_version": "1"}
+        {
+            "request_id": ["a", "b"],
+            "text": "t",
+            "label": "positive",
+            "score": 0.5,
+            "model_version": "1",
+            "abstained": False,
+        }
     )
     Predictions(storage).append(rows.assign(predicted_at=moments), ids=["one"])
     for path in ("drift/x/report.html", "data/reviews-v1.html", "data/reviews-v2.html", "gate/v1/decision.json"):

@@ -52,7 +52,8 @@ def _train(registry: Registry, settings: Settings, seed: int) -> Candidate:
     )
     Ledger(Storage(settings)).append(
         "trained",
-        detail={"run_id": candidate.run_id, "digest": candidate.digest, "pipeline_digest": candidate.pipeline_digest},
+        run_id=candidate.run_id,
+        digests={"model": candidate.digest, "pipeline": candidate.pipeline_digest},
     )
     return candidate
 
