@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse
+from sklearn.linear_model import LogisticRegression
 
 from sentiment.errors import ModelError
 from sentiment.training.calibration import held_out_parts, sharpness
@@ -19,10 +20,31 @@ SHORT_WEIGHT = 0.3
 """What a shortened copy counts in training, where the text itself counts 1."""
 
 _MAX_ITERATIONS = 1000
+_PLAIN_STRENGTH = 0.25  # of C
 _GRADIENT = 1e-5  # of the mean loss; where the search ends
 
 _log = logging.getLogger(__name__)
 _Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What was said of rows that nothing was learned from, and the codes of their labels.
+
+    `plain` are the margins of the regression that tells all labels apart; None with two labels.
+    """
+
+    evidence: _Float
+    plain: _Float | None
+    codes: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A regression that tells all labels apart: weights of shape (labels, columns), and intercepts."""
+
+    weights: _Float
+    intercepts: _Float
 
 
 class NaiveBayesLogisticRegression(PresenceClassifier):
@@ -36,9 +58,11 @@ class NaiveBayesLogisticRegression(PresenceClassifier):
     The intercept is not learned: a text without known words has the odds of its label among the training
     rows. A learned one would be what long texts need to be balanced, and would decide the short ones.
 
-    One problem for two labels, one against the rest for more. Everything is folded into one weight a
-    column. The evidence is multiplied by one factor that makes the labels of held-out rows most likely
-    (temperature scaling; Guo et al., 2017). The same rows tell above which confidence answers can be relied on.
+    One problem for two labels, one against the rest for more. The evidence is multiplied by one factor that
+    makes the labels of held-out rows most likely (temperature scaling; Guo et al., 2017). With more than two
+    labels the log-odds of a plain regression that tells all of them apart at once are added, because the two
+    err differently where labels are rare, and the sum is scaled once more. Everything is folded into one weight
+    a column. The held-out rows also tell above which confidence answers can be relied on.
 
     Parameters
     ----------
@@ -94,24 +118,49 @@ class NaiveBayesLogisticRegression(PresenceClassifier):
 
     def _learn(self, rows: Rows, solutions: Sequence[_Float]) -> list[_Float]:
         self.intercepts_ = self._log_odds(rows.codes)
-        evidence, codes, found = self._held_out(rows, solutions)
-        self.sharpness_ = sharpness(evidence, self.intercepts_, codes, self._importance(rows.codes)[codes])
-        self.min_confidence_ = self._sure_from(evidence * self.sharpness_ + self.intercepts_, codes)
+        judged, found = self._judge(rows, solutions)
+        counts = self._importance(rows.codes)[judged.codes]
+        self.sharpness_ = sharpness(judged.evidence, self.intercepts_, judged.codes, counts)
+        margins = judged.evidence * self.sharpness_ + self.intercepts_
         weights, last = self._regress(rows, solutions[-1] if solutions else found[-1])
-        self.weights_ = (weights * self.sharpness_).astype(np.float32)
+        weights *= self.sharpness_
+        if judged.plain is not None:
+            plain = self._tell_apart(rows)
+            factor = sharpness(margins + judged.plain, np.zeros(len(self.classes_)), judged.codes, counts)
+            weights = (weights + plain.weights) * factor
+            self.intercepts_ = (self.intercepts_ + plain.intercepts) * factor
+        self.min_confidence_ = self._sure_from(margins, judged.codes)
+        self.weights_ = weights.astype(np.float32)
         return [*found, last]
 
-    def _held_out(self, rows: Rows, solutions: Sequence[_Float]) -> tuple[_Float, NDArray[np.intp], list[_Float]]:
-        """Return the evidence on rows by models that did not learn from them, their codes, and the solutions."""
+    def _judge(self, rows: Rows, solutions: Sequence[_Float]) -> tuple[_Judged, list[_Float]]:
+        """Judge rows by models that did not learn from them; also return the solutions."""
         found: list[_Float] = []
-        judged, evidence = np.empty(0, np.intp), []
+        which, evidence, plain = np.empty(0, np.intp), [], []
         for held_out in held_out_parts(rows.codes, self.judged_rows):
-            start = solutions[len(found)] if solutions else found[-1] if found else None
-            weights, points = self._regress(rows.take(~held_out), start)
+            inside, outside = rows.take(~held_out), rows.X[held_out]
+            weights, points = self._regress(
+                inside, solutions[len(found)] if solutions else found[-1] if found else None
+            )
             found.append(points)
-            evidence.append(self._evidence(rows.X[held_out], weights))
-            judged = np.append(judged, np.flatnonzero(held_out))
-        return np.concatenate(evidence), rows.codes[judged], found
+            evidence.append(self._evidence(outside, weights))
+            which = np.append(which, np.flatnonzero(held_out))
+            if len(self.classes_) > 2:
+                apart = self._tell_apart(inside)
+                plain.append(self._evidence(outside, apart.weights) + apart.intercepts)
+        return _Judged(np.concatenate(evidence), np.concatenate(plain) if plain else None, rows.codes[which]), found
+
+    def _tell_apart(self, rows: Rows) -> _Plain:
+        """Fit one regression to all labels at once (a softmax); labels that do not occur are left at zero."""
+        importance = self._importance(rows.codes)[rows.codes]
+        strength = self.inverse_regularization * _PLAIN_STRENGTH
+        found = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS)
+        found.fit(length_scaled(rows.X), rows.codes, sample_weight=importance)
+        weights, intercepts = np.zeros((len(self.classes_), rows.X.shape[1])), np.zeros(len(self.classes_))
+        two = np.array([[-0.5], [0.5]])  # of two labels, only what tells the second from the first is given
+        weights[found.classes_] = found.coef_ if len(found.coef_) > 1 else two * found.coef_
+        intercepts[found.classes_] = found.intercept_ if len(found.coef_) > 1 else two[:, 0] * found.intercept_
+        return _Plain(weights, intercepts)
 
     def _regress(self, rows: Rows, start: _Float | None) -> tuple[_Float, _Float]:
         """Return weights, and the solutions they come from: one row a problem."""

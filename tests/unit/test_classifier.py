@@ -104,7 +104,7 @@ def test_a_warm_start_ends_where_a_cold_one_does_and_sees_no_held_out_row() -> N
     cold.fit(X, y)
     np.testing.assert_allclose(warm.predict_proba(X), cold.predict_proba(X), atol=0.02)  # of the solver's tolerance
     assert not np.array_equal(warm.weights_, cold.weights_), "it began elsewhere"
-    parts = len(list(held_out_parts((y == "positive").astype(np.intp))))
+    parts = len(list(held_out_parts((y == "positive").astype(np.intp), 5_000)))
     assert len(solutions) == parts + 1, "each held-out part goes on from a solution that has not seen it"
 
 
