@@ -39,6 +39,7 @@ def sentiment_retrain() -> None:
     @task
     def train(chosen, *, dag_run=None, triggering_asset_events=None):
         from sentiment.registry import Registry
+        from sentiment.training.promotion import nothing_new
         from sentiment.training.train import train
         from sentiment.training.tune import tuned
 
@@ -49,16 +50,8 @@ def sentiment_retrain() -> None:
             candidate = train(
                 settings, registry=registry, snapshot=chosen["snapshot"], cause=cause, searched=chosen["run_id"]
             )
-        champion = registry.champion_or_none()
-        if champion is not None and champion.run_id == candidate.run_id:
-            raise AirflowSkipException(
-                f"Nothing new to learn: champion {champion.version} has learned from {candidate.snapshot}."
-            )
-        if left := registry.taken_back(candidate):
-            raise AirflowSkipException(
-                f"Nothing new to learn: version {left} has learned from {candidate.snapshot} and was rolled back from. "
-                f"It comes back only by hand: sentiment promote {left}."
-            )
+        if known := nothing_new(registry, candidate):
+            raise AirflowSkipException(known)
         return candidate.to_dict()
 
     @task

@@ -20,6 +20,8 @@ _MEANINGS = {
     "log_loss": "How surprised the model is by the right label; a sure mistake costs most. Lower is better.",
     "brier": "Mean squared distance of the probabilities from the truth. Lower is better.",
     "expected_calibration_error": "How far its confidence and the share of right answers are apart. Lower is better.",
+    "coverage": "Share of the reviews that get a sure answer; the others count as unsure.",
+    "answered_accuracy": "Share of the sure answers that are right.",
 }
 
 

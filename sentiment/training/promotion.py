@@ -73,6 +73,19 @@ def judge(
     return registered, decision
 
 
+def nothing_new(registry: Registry, candidate: Candidate) -> str:
+    """Say why a candidate need not be judged again by itself: it is champion, or was rolled back from; else empty."""
+    champion = registry.champion_or_none()
+    if champion is not None and champion.run_id == candidate.run_id:
+        return f"Nothing new to learn: champion {champion.version} has learned from {candidate.snapshot}."
+    if left := registry.taken_back(candidate):
+        return (
+            f"Nothing new to learn: version {left} has learned from {candidate.snapshot} and was rolled back from. "
+            f"It comes back only by hand: sentiment promote {left}."
+        )
+    return ""
+
+
 def read_decision(storage: Storage, version: str) -> Decision:
     """Return the decision recorded for a version.
 

@@ -54,6 +54,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
                 "sentiment.test_rows": "60",
             },
         )
+        Ledger(Storage(settings)).append(
+            "trained",
+            run_id=candidate.run_id,
+            digests={"model": candidate.digest, "pipeline": candidate.pipeline_digest},
+        )
         registry.register(candidate, decision="promote")
     try:
         yield settings, registry
