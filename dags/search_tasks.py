@@ -25,37 +25,34 @@ def search():
 
         settings = task_settings()
         if not (settings.tune.before_retraining if params["tune"] is None else params["tune"]):
-            return None
+            return []
         with clear_failures():
-            return plan(settings, registry=Registry(settings), snapshot=params["snapshot"] or None).to_dict()
+            begun = plan(settings, registry=Registry(settings), snapshot=params["snapshot"] or None).to_dict()
+        return [{"plan": begun, "path": path} for path in begun["trials"]]
 
-    @task
-    def paths(begun):
-        return begun["trials"] if begun else []
-
-    @task(map_index_template="{{ task.op_kwargs['path'] }}", max_active_tis_per_dagrun=2)
-    def try_path(begun, path):
+    @task(map_index_template="{{ task.op_kwargs['job']['path'] }}", max_active_tis_per_dagrun=2)
+    def try_path(job):
         from sentiment.registry import Registry
         from sentiment.training.conduct import Plan
         from sentiment.training.tune import try_path
 
         settings = task_settings()
         with clear_failures():
-            found = try_path(settings, Plan(**begun), path, registry=Registry(settings))
+            found = try_path(settings, Plan(**job["plan"]), job["path"], registry=Registry(settings))
         return {result.trial: result.metrics["accuracy"] for result in found}
 
     @task(trigger_rule="none_failed")
-    def choose(begun, _, *, params=None):
+    def choose(jobs, _, *, params=None):
         from sentiment.registry import Registry
         from sentiment.training.conduct import Plan
         from sentiment.training.tune import conclude
 
-        if begun is None:
+        if not jobs:
             return {"snapshot": params["snapshot"] or None, "training": {}, "run_id": None}
         settings = task_settings()
         with clear_failures():
-            found = conclude(settings, Plan(**begun), registry=Registry(settings))
+            found = conclude(settings, Plan(**jobs[0]["plan"]), registry=Registry(settings))
         return {"snapshot": found.snapshot, "training": found.training, "run_id": found.run_id, "why": found.reason}
 
-    begun = plan()
-    return choose(begun, try_path.partial(begun=begun).expand(path=paths(begun)))
+    jobs = plan()
+    return choose(jobs, try_path.expand(job=jobs))

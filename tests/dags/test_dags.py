@@ -20,7 +20,6 @@ EXPECTED = {
         "cron 0 0 * * 0 or drift_detected",
         {
             "search.plan": [],
-            "search.paths": [],
             "search.try_path": [],
             "search.choose": [],
             "train": [],

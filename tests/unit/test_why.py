@@ -86,7 +86,7 @@ def test_an_answer_leads_to_version_decision_run_and_files(loop: Settings, reque
     assert (found.version, found.run_id, found.snapshot) == ("1", champion.run_id, "reviews@v1")
     assert [(file.name, file.rows, file.by) for file in found.files] == [("film.csv", 1_500, "ingest")]
     assert found.digests["model"] == champion.digest
-    assert set(found.digests) == {"model", "data", "decision"}
+    assert set(found.digests) == {"model", "pipeline", "data", "decision"}
     assert found.decision["outcome"] == "promote"
     assert (found.cause, found.drift) == ("by hand", None)
     assert [entry.event for entry in found.entries] == ["trained", "registered", "decided", "promoted"]
