@@ -183,8 +183,8 @@ class _Story:
         since = datetime.now(UTC)
         write_sample(self._inbox / f"{domain}.csv", domain, LABELLED, seed=seed)
         seen: set[str] = set()
-        while True:  # a run of the schedule may come first
-            run = self._airflow.wait_for_run("sentiment_ingest", since=since, but=seen)
+        while True:  # a run of the schedule may come first, and take them in
+            run = self._airflow.wait_for_run("sentiment_ingest", since=since, but=seen, ended=True)
             taken = self._returned(run)
             if taken["files"]:
                 return taken

@@ -85,9 +85,10 @@ class Scheduler:
         )
         return DagRun(dag_id, run_id, "queued")
 
-    def runs(self, dag_id: str, *, since: datetime) -> list[DagRun]:
-        """Return the runs of a DAG that were asked for since a moment, oldest first."""
-        query = {"run_after_gte": since.astimezone(UTC).isoformat(), "order_by": "run_after", "limit": 100}
+    def runs(self, dag_id: str, *, since: datetime, ended: bool = False) -> list[DagRun]:
+        """Return the runs of a DAG that were asked for, or that ended, since a moment, oldest first."""
+        what = "end_date" if ended else "run_after"
+        query = {f"{what}_gte": since.astimezone(UTC).isoformat(), "order_by": what, "limit": 100}
         found = self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)["dag_runs"]
         return [DagRun(dag_id, run["dag_run_id"], run["state"]) for run in found]
 
@@ -114,14 +115,21 @@ class Scheduler:
         return run
 
     def wait_for_run(
-        self, dag_id: str, *, since: datetime, but: Collection[str] = (), timeout_seconds: float = 300
+        self,
+        dag_id: str,
+        *,
+        since: datetime,
+        but: Collection[str] = (),
+        ended: bool = False,
+        timeout_seconds: float = 300,
     ) -> DagRun:
         """Wait for the first run of a DAG that something else asked for since a moment, until it has ended.
 
-        Runs whose ids are in `but` do not count.
+        Runs whose ids are in `but` do not count. With `ended`, the first that ended since then, whenever it was
+        asked for: a run of the schedule is asked for at the full hour, and may begin minutes later.
         """
         deadline = time.monotonic() + timeout_seconds
-        while not (found := [run for run in self.runs(dag_id, since=since) if run.run_id not in but]):
+        while not (found := [run for run in self.runs(dag_id, since=since, ended=ended) if run.run_id not in but]):
             if time.monotonic() > deadline:
                 raise ServiceError(
                     f"Nothing started {dag_id} within {timeout_seconds:.0f} s.",
