@@ -230,11 +230,6 @@ class Registry:
         numbers = self._versions.numbers_of_run(candidate.run_id)
         return next((number for number in numbers if self._promotions.taken_back(number)), None)
 
-    def ended_in_rollback(self) -> bool:
-        """Whether the champion got there by a rollback."""
-        last = self._promotions.last()
-        return last is not None and last.rollback
-
     # -- files -----------------------------------------------------------------------------------------
 
     def artifact(self, model: ModelVersion | Candidate, name: str) -> Path:

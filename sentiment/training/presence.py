@@ -1,5 +1,6 @@
 """What the classifiers on presence of n-grams share: how they answer, and what their labels count."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Rows:
         return Rows(self.X[which], self.codes[which])
 
 
-class PresenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class PresenceClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A classifier that is one weight a column and label, which is what a scorer holds.
 
     Attributes
@@ -90,8 +91,9 @@ class PresenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         predicted: NDArray[np.str_] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return predicted
 
+    @abstractmethod
     def _learn(self, rows: Rows, solutions: Sequence[_Float]) -> list[_Float]:
-        raise NotImplementedError
+        """Set `weights_`, `intercepts_` and `min_confidence_`, and return what `fit_after` does."""
 
     def _margins(self, X: sparse.csr_matrix) -> _Float:  # noqa: N803
         check_is_fitted(self, "weights_")
