@@ -58,7 +58,7 @@ def standing(storage: Storage, *, version: ModelVersion, decision: Decision, pol
     said, word = f"The gate said {decision.outcome}: {decision.reason}", last_word(storage, version)
     if CHAMPION in version.aliases:
         return Standing(allowed=True, waiting=False, reason="It is the champion.", word=word)
-    if decision.outcome is Outcome.reject or decision.mode is GateMode.dry_run:
+    if decision.outcome is Outcome.reject:
         return Standing(allowed=False, waiting=False, reason=said, word=word)
     if word and word.event == REJECTED:
         return Standing(allowed=False, waiting=False, reason=f"{_who(word)} rejected it: {word.reason}", word=word)

@@ -39,6 +39,19 @@ def test_the_policy_says_who_is_asked(policy: str, promotes: bool, inconclusive:
     assert needs_approval(decision(Outcome.reject), gate) is False, "what the gate rejected is not asked about"
 
 
+def test_of_a_dry_run_nobody_is_asked_and_nobody_can_let_it_in(root: str) -> None:
+    settings = load_settings(storage={"root": root}, gate={"approval": "always", "mode": "dry_run"})
+    model, said = judged_again(settings)
+    assert said.outcome == "promote"
+    assert not needs_approval(said, settings.gate)
+    with pytest.raises(ModelError, match="needs no approval"):
+        approve(settings, registry=Registry(settings), version=model, decision=said)
+    now = standing(Storage(settings), version=model, decision=said, policy=settings.gate)
+    assert (now.allowed, now.waiting) == (False, False)
+    with pytest.raises(ModelError, match="may not be promoted"):
+        promote(settings, registry=Registry(settings), version="2")
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A root with a champion that learned from film reviews, and a challenger that also knows kitchens."""
