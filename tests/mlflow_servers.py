@@ -30,7 +30,7 @@ class MlflowServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._process = folder, None
-        self.url = f"http://127.0.0.1:{free_port('127.0.0.1', 5055)}"
+        self.url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
         self._database = f"sqlite:///{folder / 'mlflow.db'}"
         ensure_database(self._database)
         self._process: subprocess.Popen[bytes] | None = None

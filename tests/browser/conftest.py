@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.expected_conditions import visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
+from sentiment.deployment.ports import free_port
 from sentiment.drift.archive import DriftCheck
 from sentiment.drift.check import DriftVerdict, State
 from sentiment.settings import load_settings
@@ -58,9 +58,7 @@ class Airflow:
 @pytest.fixture(scope="session")
 def airflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     home = tmp_path_factory.mktemp("airflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port("127.0.0.1")
     storage = Storage(load_settings(storage={"root": str(home / "var")}))
     server = Airflow(url=f"http://127.0.0.1:{port}", home=home, storage=storage)
     environment = _environment(server, port)

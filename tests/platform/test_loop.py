@@ -23,6 +23,7 @@ from selenium.webdriver.support.expected_conditions import element_to_be_clickab
 from selenium.webdriver.support.expected_conditions import visibility_of_element_located as visible
 from selenium.webdriver.support.ui import WebDriverWait
 
+from sentiment.deployment.ports import free_port
 from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
 from sentiment.reviews.sample import write_sample
@@ -64,12 +65,12 @@ def wait_for(path: Path, seconds: float = 240) -> None:
 
 @pytest.fixture
 def taken_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The three wanted ports, all of them in use by somebody else."""
+    """The three wanted ports, all of them in use by somebody else; outgoing connections take no neighbour of them."""
     with contextlib.ExitStack() as stack:
         ports = []
         for name in ("MLFLOW", "AIRFLOW", "API"):
-            taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            ports.append(taken.getsockname()[1])
+            ports.append(free_port("127.0.0.1"))
+            stack.enter_context(socket.create_server(("127.0.0.1", ports[-1])))
             monkeypatch.setenv(f"SENTIMENT_PLATFORM__{name}_PORT", str(ports[-1]))
         yield ports
 
