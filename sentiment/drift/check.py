@@ -26,6 +26,7 @@ from sentiment.drift.signals import PREDICTION_MIX, SCORES, UNKNOWN_WORDS, Signa
 from sentiment.settings import DriftPolicy
 
 State = Literal["stable", "watch", "drifted", "insufficient_data"]
+Action = Literal["retrain", "ask_for_labels"]
 
 DECISIVE = frozenset({SCORES, PREDICTION_MIX, UNKNOWN_WORDS})
 """Signals that mean drift on their own; the others only describe the texts."""
@@ -44,10 +45,25 @@ _SEVERITY: tuple[State, ...] = ("stable", "watch", "drifted")
 
 @dataclass(frozen=True)
 class JudgedSignal(Signal):
-    """A signal with its Holm-adjusted p-value and whether it counts under the policy."""
+    """A signal with its Holm-adjusted p-value and whether it counts under the policy.
+
+    `threshold` is the distance from which it counts in a check of this size, `detectable` the one that would be
+    found in 95 of 100 cases.
+    """
 
     adjusted_p: float = 1.0
     counts: bool = False
+    threshold: float | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How many of the last checks of this champion said drifted, this one included, and how many must."""
+
+    found: int
+    needed: int
+    checks: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,20 @@ class DriftVerdict:
     reference_rows, current_rows : int
     live_accuracy, reference_accuracy : Accuracy or None
         On labelled rows newer than the champion, and on the reference rows.
+    estimated_accuracy : Accuracy or None
+        Of the current rows, from how sure the champion is of its answers: an estimate without labels.
+    actions : tuple of {"retrain", "ask_for_labels"}
+        What the policy asks for.
+    alone : {"stable", "watch", "drifted", "insufficient_data"} or None
+        What this check says before earlier ones are asked to confirm it; None if that makes no difference.
+    confirmation : Confirmation or None
+        How often drift was found lately; None where one check is enough.
+    level : float or None
+        The adjusted p-value from which a signal counts, calibrated for the budget of false alarms.
+    false_alarm_days : int or None
+        The budget: at most one false alarm in so many daily checks.
+    detectable : tuple of str
+        The smallest shifts that a check of this size would find in 95 of 100 cases, in plain words.
     """
 
     state: State
@@ -72,16 +102,23 @@ class DriftVerdict:
     current_rows: int
     live_accuracy: Accuracy | None = None
     reference_accuracy: Accuracy | None = None
+    estimated_accuracy: Accuracy | None = None
+    actions: tuple[Action, ...] = ()
+    alone: State | None = None
+    confirmation: Confirmation | None = None
+    level: float | None = None
+    false_alarm_days: int | None = None
+    detectable: tuple[str, ...] = ()
 
     @property
     def retrain(self) -> bool:
         """Whether the champion should be retrained."""
-        return self.state == "drifted"
+        return "retrain" in self.actions
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON types."""
-        return {**asdict(self), "reasons": list(self.reasons), "retrain": self.retrain,
-                "signals": [asdict(signal) for signal in self.signals]}  # fmt: skip
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**plain, "retrain": self.retrain}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DriftVerdict:
@@ -94,6 +131,13 @@ class DriftVerdict:
             current_rows=data["current_rows"],
             live_accuracy=_accuracy(data["live_accuracy"]),
             reference_accuracy=_accuracy(data["reference_accuracy"]),
+            estimated_accuracy=_accuracy(data.get("estimated_accuracy")),
+            actions=tuple(data.get("actions", ("retrain",) if data["retrain"] else ())),
+            alone=data.get("alone"),
+            confirmation=Confirmation(**data["confirmation"]) if data.get("confirmation") else None,
+            level=data.get("level"),
+            false_alarm_days=data.get("false_alarm_days"),
+            detectable=tuple(data.get("detectable", ())),
         )
 
 
@@ -148,6 +192,7 @@ def judge_drift(
         current_rows=current_rows,
         live_accuracy=live_accuracy,
         reference_accuracy=reference_accuracy,
+        actions=("retrain",) if state == "drifted" else (),
     )
 
 

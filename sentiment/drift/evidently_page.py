@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = {
     "scores": "Score",
-    "labels": "Predicted label",
+    "predictions": "Predicted label",
     "unknown_share": "Unknown words",
     "characters": "Characters",
     "words": "Words",
@@ -43,7 +43,7 @@ def _run(*, reference: pd.DataFrame, current: pd.DataFrame) -> str:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    label = COLUMNS["labels"]
+    label = COLUMNS["predictions"]
     definition = DataDefinition(
         numerical_columns=[column for column in reference.columns if column != label],
         categorical_columns=[column for column in reference.columns if column == label],
@@ -61,8 +61,8 @@ def _frame(sample: Sample) -> pd.DataFrame:
 
     values = {title: getattr(sample, field) for field, title in COLUMNS.items()}
     frame = pd.DataFrame({title: column for title, column in values.items() if column is not None})
-    if COLUMNS["labels"] in frame:
-        frame[COLUMNS["labels"]] = frame[COLUMNS["labels"]].astype(object)
+    if COLUMNS["predictions"] in frame:
+        frame[COLUMNS["predictions"]] = frame[COLUMNS["predictions"]].astype(object)
     return frame
 
 

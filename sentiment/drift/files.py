@@ -112,5 +112,6 @@ def _unscored(old: list[Row], new: list[Row]) -> list[Sample]:
     labels = [[word for _, word in rows if word is not None] for rows in (old, new)]
     labelled = all(len(words) == len(rows) for words, rows in zip(labels, (old, new), strict=True))
     return [
-        measure(side, labels=labels[i] if labelled else None, unknown_share=unknown[i]) for i, side in enumerate(texts)
+        measure(side, predictions=labels[i] if labelled else None, unknown_share=unknown[i])
+        for i, side in enumerate(texts)
     ]

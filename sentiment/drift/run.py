@@ -133,7 +133,7 @@ def _gather(
     return _Evidence(
         reference=reference,
         current=scored(asked["text"].tolist(), scorer),
-        reference_accuracy=_accuracy(held_out["label"].tolist(), reference.labels),
+        reference_accuracy=_accuracy(held_out["label"].tolist(), reference.predictions),
         live_accuracy=_accuracy(fresh["label"].tolist(), answers(fresh["text"].tolist(), scorer)),
         latest_snapshot=latest,
         key=fingerprint(latest, asked["request_id"].tolist()),
@@ -155,7 +155,7 @@ def scored(texts: list[str], scorer: Scorer) -> Sample:
     return measure(
         texts,
         scores=scorer.scores(texts),
-        labels=answers(texts, scorer),
+        predictions=answers(texts, scorer),
         unknown_share=scorer.unknown_share(texts),
     )
 

@@ -27,15 +27,30 @@ _WORD = re.compile(r"\w+")
 class Sample:
     """One side of a comparison: texts and what was measured on them, row by row.
 
-    `scores`, `labels` and `unknown_share` are None when no model was there to give them.
+    Attributes
+    ----------
+    texts : tuple of str
+    characters, words : array of shape (n,)
+    scores, confidence, unknown_share : array of shape (n,) or None
+        What the champion said: 0 negative to 1 positive, the probability of its answer, the share of words that
+        it does not know. None when no model was there.
+    predictions : tuple of str or None
+        The champion's answers.
+    labels : tuple of (str or None) or None
+        The right answers, where somebody gave them.
+    sources : tuple of str or None
+        Where the texts came from.
     """
 
     texts: tuple[str, ...]
     characters: NDArray[np.float64]
     words: NDArray[np.float64]
     scores: NDArray[np.float64] | None = None
-    labels: tuple[str, ...] | None = None
+    predictions: tuple[str, ...] | None = None
     unknown_share: NDArray[np.float64] | None = None
+    confidence: NDArray[np.float64] | None = None
+    labels: tuple[str | None, ...] | None = None
+    sources: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -71,8 +86,11 @@ def measure(
     texts: Sequence[str],
     *,
     scores: ArrayLike | None = None,
-    labels: Sequence[str] | None = None,
+    predictions: Sequence[str] | None = None,
     unknown_share: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
+    labels: Sequence[str | None] | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Sample:
     """Measure texts, and keep what a model said of them beside it."""
     kept = tuple(texts)
@@ -81,8 +99,11 @@ def measure(
         characters=np.array([len(text) for text in kept], dtype=np.float64),
         words=np.array([len(_WORD.findall(text)) for text in kept], dtype=np.float64),
         scores=None if scores is None else np.asarray(scores, dtype=np.float64),
-        labels=None if labels is None else tuple(labels),
+        predictions=None if predictions is None else tuple(predictions),
         unknown_share=None if unknown_share is None else np.asarray(unknown_share, dtype=np.float64),
+        confidence=None if confidence is None else np.asarray(confidence, dtype=np.float64),
+        labels=None if labels is None else tuple(labels),
+        sources=None if sources is None else tuple(sources),
     )
 
 
@@ -91,8 +112,8 @@ def compare(*, reference: Sample, current: Sample) -> tuple[Signal, ...]:
     found = [
         _shift(SCORES, reference.scores, current.scores, "the mean score (0 negative, 1 positive)"),
         None
-        if reference.labels is None or current.labels is None
-        else label_shift(reference=reference.labels, current=current.labels),
+        if reference.predictions is None or current.predictions is None
+        else label_shift(reference=reference.predictions, current=current.predictions),
         _shift(
             UNKNOWN_WORDS,
             reference.unknown_share,

@@ -34,7 +34,7 @@ def samples(draw: st.DrawFn) -> Sample:
     written = draw(st.lists(st.text(max_size=30), max_size=80))
     scores = draw(st.lists(shares, min_size=len(written), max_size=len(written)))
     names = ["positive" if score > 0.5 else "negative" for score in scores]
-    return measure(written, scores=scores, labels=names, unknown_share=scores[::-1])
+    return measure(written, scores=scores, predictions=names, unknown_share=scores[::-1])
 
 
 @st.composite

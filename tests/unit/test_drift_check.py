@@ -39,7 +39,7 @@ def sample(rng: np.random.Generator, rows: int, *, shift: float = 0.0) -> Sample
     scores = np.clip(rng.beta(0.6, 0.6, rows) + shift, 0, 1)
     texts = ["word " * length for length in rng.poisson(40, rows)]
     labels = np.where(scores > 0.5, "positive", "negative").tolist()
-    return measure(texts, scores=scores, labels=labels, unknown_share=rng.beta(1, 20, rows))
+    return measure(texts, scores=scores, predictions=labels, unknown_share=rng.beta(1, 20, rows))
 
 
 def judge(*, reference: Sample, current: Sample, policy: DriftPolicy = POLICY) -> DriftVerdict:

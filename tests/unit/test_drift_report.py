@@ -25,7 +25,7 @@ def sample(seed: int, rows: int, *, shift: float = 0.0, word: str = "film") -> S
     scores = np.clip(rng.beta(0.6, 0.6, rows) + shift, 0, 1)
     texts = [f"this {word} is fine " * (1 + int(length)) for length in rng.poisson(5, rows)]
     labels = np.where(scores > 0.5, "positive", "negative").tolist()
-    return measure(texts, scores=scores, labels=labels, unknown_share=rng.beta(1, 20, rows))
+    return measure(texts, scores=scores, predictions=labels, unknown_share=rng.beta(1, 20, rows))
 
 
 def page(
@@ -107,7 +107,9 @@ def test_the_same_data_gives_the_same_bytes() -> None:
 
 def test_everything_from_data_is_escaped() -> None:
     reference, current = sample(1, 150), sample(2, 150)
-    hostile = measure([ATTACK + text for text in current.texts], scores=current.scores, labels=[ATTACK] * len(current))
+    hostile = measure(
+        [ATTACK + text for text in current.texts], scores=current.scores, predictions=[ATTACK] * len(current)
+    )
     moved = MovedWords(rose=(MovedWord(ATTACK, 9.0, 0.0, 1.0), MovedWord("fine", 5.0, 0.0, 1.0)), fell=())
     shown = page(reference=reference, current=hostile, moved=moved, title=ATTACK, facts={ATTACK: ATTACK})
     assert "<script>document" not in shown
@@ -117,7 +119,7 @@ def test_everything_from_data_is_escaped() -> None:
 
 def test_hostile_labels_cannot_leave_the_frame_of_evidently() -> None:
     reference, current = sample(1, 120), sample(2, 120)
-    hostile = measure(current.texts, scores=current.scores, labels=[ATTACK, '"></iframe><b>x'] * 60)
+    hostile = measure(current.texts, scores=current.scores, predictions=[ATTACK, '"></iframe><b>x'] * 60)
     document = evidently_page(reference=reference, current=hostile)
     shown = page(reference=reference, current=current, evidently=document)
     assert shown.count("<iframe") == 1
@@ -136,7 +138,7 @@ def test_long_examples_are_shortened_and_spread_lines_joined() -> None:
 
 
 def test_nothing_to_compare_still_makes_a_page_that_says_so() -> None:
-    shown = page(reference=sample(1, 200), current=measure([], scores=[], labels=[], unknown_share=[]))
+    shown = page(reference=sample(1, 200), current=measure([], scores=[], predictions=[], unknown_share=[]))
     assert "Too few current rows" in shown
     assert "How they differ" not in shown
     assert "<iframe" not in shown
@@ -146,7 +148,7 @@ def test_nothing_to_compare_still_makes_a_page_that_says_so() -> None:
 def test_evidently_copes_with_a_handful_of_rows_and_constant_columns(rows: int) -> None:
     reference, current = (
         sample(1, rows),
-        measure(["x"] * rows, scores=[0.5] * rows, labels=["positive"] * rows),
+        measure(["x"] * rows, scores=[0.5] * rows, predictions=["positive"] * rows),
     )
     assert "drawDashboard" in evidently_page(reference=reference, current=current)
 
