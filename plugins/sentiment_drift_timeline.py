@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import datetime
 from math import ceil, floor
-from statistics import median
 from typing import TYPE_CHECKING
+
+from sentiment_drift_scale import Scale, find_breaks, find_gaps
 
 from sentiment.drift.records import STATES, UNREADABLE, WORDS, CheckRecord
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from sentiment.history import Reign
 
 LANE, PANEL, TALL, TOP, AXIS = 24, 46, 64, 14, 26
-DOTTED = 90  # more checks than these are a line without dots
-DAILY = timedelta(hours=36)  # the DAG checks at least every day
 SHAPES = {
     "stable": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
     "watch": "M0-5 5 4H-5z",
@@ -29,7 +27,6 @@ SHAPES = {
 """The outline of each state, around (0, 0): told apart without colour."""
 
 Point = tuple[float, float]
-Gap = tuple[datetime, datetime, str]
 
 
 @dataclass(frozen=True)
@@ -81,37 +78,7 @@ class Timeline:
     champion_lane: float | None
     panels: list[Panel]
     stacked: bool
-
-
-class Scale:
-    """Times to places between two edges."""
-
-    def __init__(self, first: datetime, last: datetime, left: float, right: float) -> None:
-        room = max((last - first) * 0.02, timedelta(hours=6))
-        self.first, self.last, self.left, self.right = first - room, last + room, left, right
-
-    def __call__(self, time: datetime) -> float:
-        """Return where a time lies, from left to right."""
-        share = (time - self.first) / (self.last - self.first)
-        return round(self.left + min(1.0, max(0.0, share)) * (self.right - self.left), 1)
-
-    def __contains__(self, time: datetime) -> bool:
-        return self.first <= time <= self.last
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Return round times with what is written under them, none too near to the next."""
-        room = (self.last - self.first) / max(2, (self.right - self.left) / 82)
-        steps = [timedelta(hours=h) for h in (1, 3, 6, 12)] + [timedelta(days=d) for d in (1, 2, 7, 14, 28, 91, 182)]
-        step = next((step for step in steps if step >= room), steps[-1])
-        origin = self.first.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
-        number = -((origin - self.first) // step)
-        found = []
-        while (time := origin + number * step) <= self.last:
-            shown = f"{time.day} {time:%b}" if step >= timedelta(days=1) or time.hour == 0 else f"{time:%H:%M}"
-            if self(time) > self.left + 8:
-                found.append((self(time), shown))
-            number += 1
-        return found
+    size: float
 
 
 def draw(
@@ -149,8 +116,9 @@ def draw(
         return None
     width, left, right = (360.0, 104.0, 354.0) if narrow else (1180.0, 168.0, 1112.0)
     x = Scale(dated[0].end, dated[-1].end, left, right)
+    size = round(min(1.0, max(0.5, (right - left) / len(dated) / 11)), 2)
     gaps = find_gaps(sorted(times))
-    breaks = _breaks([check.end for check in dated], sorted(times), gaps)
+    breaks = find_breaks([check.end for check in dated], sorted(times), gaps)
     y, lanes, marks, spans, champion = float(TOP), [], [], [], None
     if whole:
         lanes, marks, y = _lanes(dated, x, y)
@@ -173,27 +141,8 @@ def draw(
         width=width, height=y + AXIS, left=left, right=right, bottom=y + 4, ticks=x.ticks(),
         gaps=[(x(start), x(end), length) for start, end, length in gaps], changes=changes, lanes=lanes, marks=marks,
         reigns=spans, champion_lane=champion, panels=panels, stacked=narrow,
+        size=size,
     )  # fmt: skip
-
-
-def find_gaps(times: Sequence[datetime]) -> list[Gap]:
-    """Return where checks are missing: more than 36 hours without one, and much more than usual."""
-    steps = [after - before for before, after in pairwise(times)]
-    if not steps:
-        return []
-    usual = max(DAILY, timedelta(seconds=2.5 * median(step.total_seconds() for step in steps)))
-    return [
-        (before, after, f"{round((after - before) / timedelta(days=1))} days")
-        for before, after in pairwise(times)
-        if after - before > usual
-    ]
-
-
-def _breaks(drawn: Sequence[datetime], times: Sequence[datetime], gaps: Sequence[Gap]) -> set[datetime]:
-    """Return the times before which a line ends: after a gap, and after checks that are not drawn."""
-    shown = set(drawn)
-    after_hidden = {after for before, after in pairwise(times) if after in shown and before not in shown}
-    return after_hidden | {next((time for time in drawn if time >= end), end) for _, end, _ in gaps}
 
 
 def by_movement(checks: Sequence[CheckRecord]) -> list[str]:
@@ -249,7 +198,7 @@ def _signal(dated: Sequence[CheckRecord], name: str, title: str, x: Scale, top: 
     return Panel(
         title=title, top=top, height=PANEL, low="0", high=f"{most:.2f}", last=f"{last.distance:.3f}" if last else "",
         note=limit, lines=_runs(values, x, y, breaks), limits=_runs(limits, x, y, breaks),
-        dots=[(x(time), y(value)) for time, value in values if value is not None] if len(dated) <= DOTTED else [],
+        dots=[(x(time), y(value)) for time, value in values if value is not None] if is_roomy(dated, x) else [],
         over=[(x(check.end), y(signal.distance)) for check, signal in found if signal and signal.counts],
     )  # fmt: skip
 
@@ -270,10 +219,15 @@ def _accuracy(dated: Sequence[CheckRecord], x: Scale, top: float, breaks: set[da
         last=f"{last.value:.1%}" if last else "", note="rings are estimates",
         lines=_runs([(time, a.value) for time, a in live if a], x, y, breaks),
         held_out=_runs([(time, a and a.value) for time, a in held_out], x, y, breaks),
-        dots=[(x(time), y(a.value)) for time, a in live if a] if len(dated) <= DOTTED else [],
+        dots=[(x(time), y(a.value)) for time, a in live if a] if is_roomy(dated, x) else [],
         whiskers=[(x(time), y(a.low), y(a.high)) for time, a in live if a],
-        estimates=[(x(time), y(a.value)) for time, a in guessed if a],
+        estimates=[(x(time), y(a.value)) for time, a in guessed if a] if is_roomy(dated, x) else [],
     )  # fmt: skip
+
+
+def is_roomy(dated: Sequence[CheckRecord], x: Scale) -> bool:
+    """Whether every check has room for a dot of its own on the lines."""
+    return len(dated) * 7 <= x.right - x.left
 
 
 def _runs(values, x, y, breaks) -> list[list[Point]]:

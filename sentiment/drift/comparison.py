@@ -12,6 +12,7 @@ from sentiment.drift.records import AccuracyRecord, CheckRecord, SignalRecord, l
 
 _SAME_REASON = 0.5  # as alike as this, two reasons say the same thing of other figures
 
+_WORDS = re.compile(r"(\s+)")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 Piece = tuple[str, bool]
@@ -75,13 +76,21 @@ def mark_news(texts: Sequence[str], others: Sequence[str]) -> tuple[tuple[Piece,
 
 
 def _marked(text: str, others: Sequence[str]) -> tuple[Piece, ...]:
-    words = re.split(r"(\s+)", text)
-    matched = [SequenceMatcher(None, re.split(r"(\s+)", other), words, autojunk=False) for other in others]
-    best = max(matched, key=lambda match: match.ratio(), default=None)
-    if best is None or best.ratio() < _SAME_REASON:
+    words = _WORDS.split(text)
+    matched = [
+        (_subject(other) == _subject(text), SequenceMatcher(None, _WORDS.split(other), words, autojunk=False))
+        for other in others
+    ]
+    same, best = max(matched, key=lambda match: (match[0], match[1].ratio()), default=(False, None))
+    if best is None or (not same and best.ratio() < _SAME_REASON):
         return ((text, True),)
     steps = [step for step in best.get_opcodes() if step[4] > step[3]]
     return tuple(("".join(words[start:end]), kind != "equal") for kind, _, _, start, end in steps)
+
+
+def _subject(reason: str) -> str:
+    """Return what a reason is about: what stands before its colon, or all of it."""
+    return reason.partition(":")[0]
 
 
 def _state(older: CheckRecord, newer: CheckRecord) -> str:
