@@ -30,17 +30,24 @@ class Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """Return round times with what is written under them, none too near to the next."""
         room = (self.last - self.first) / max(2, (self.right - self.left) / 82)
-        steps = [timedelta(hours=h) for h in (1, 3, 6, 12)] + [timedelta(days=d) for d in (1, 2, 7, 14, 28, 91, 182)]
+        steps = [timedelta(hours=h) for h in (1, 3, 6, 12)] + [
+            timedelta(days=d) for d in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1826)
+        ]
         step = next((step for step in steps if step >= room), steps[-1])
         origin = self.first.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
         number = -((origin - self.first) // step)
         found = []
         while (time := origin + number * step) <= self.last:
-            shown = f"{time.day} {time:%b}" if step >= timedelta(days=1) or time.hour == 0 else f"{time:%H:%M}"
             if self(time) > self.left + 8:
-                found.append((self(time), shown))
+                found.append((self(time), _written(time, step)))
             number += 1
         return found
+
+
+def _written(time: datetime, step: timedelta) -> str:
+    if step > timedelta(days=28):
+        return f"{time:%b %Y}"
+    return f"{time.day} {time:%b}" if step >= timedelta(days=1) or time.hour == 0 else f"{time:%H:%M}"
 
 
 def find_gaps(times: Sequence[datetime]) -> list[Gap]:

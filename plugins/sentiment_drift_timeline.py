@@ -207,6 +207,7 @@ def _accuracy(dated: Sequence[CheckRecord], x: Scale, top: float, breaks: set[da
     live = [(check.end, check.live_accuracy) for check in dated]
     held_out = [(check.end, check.reference_accuracy) for check in dated]
     guessed = [(check.end, check.estimated_accuracy) for check in dated]
+    labelled = [(time, accuracy.value) for time, accuracy in live if accuracy]  # not every check has new labels
     known = [accuracy for _, accuracy in (*live, *guessed) if accuracy]
     if not known:
         return None
@@ -217,7 +218,7 @@ def _accuracy(dated: Sequence[CheckRecord], x: Scale, top: float, breaks: set[da
     return Panel(
         title="Live accuracy", top=top, height=TALL, low=f"{low:.0%}", high=f"{high:.0%}",
         last=f"{last.value:.1%}" if last else "", note="rings are estimates",
-        lines=_runs([(time, a.value) for time, a in live if a], x, y, breaks),
+        lines=_runs(labelled, x, y, {end for _, end, _ in find_gaps([time for time, _ in labelled])}),
         held_out=_runs([(time, a and a.value) for time, a in held_out], x, y, breaks),
         dots=[(x(time), y(a.value)) for time, a in live if a] if is_roomy(dated, x) else [],
         whiskers=[(x(time), y(a.low), y(a.high)) for time, a in live if a],

@@ -93,8 +93,12 @@ class Day:
 
 def retrainings(entries: Iterable[LedgerEntry]) -> list[Retraining]:
     """Return all trainings that the ledger knows, oldest first."""
-    known = list(entries)
-    return [_retraining(entry, known) for entry in known if entry.event == "trained"]
+    of_run: dict[str, list[LedgerEntry]] = {}
+    for entry in entries:
+        if entry.run_id:
+            of_run.setdefault(entry.run_id, []).append(entry)
+    trained = [(entry, own) for own in of_run.values() for entry in own if entry.event == "trained"]
+    return [_retraining(entry, own) for entry, own in sorted(trained, key=lambda found: found[0].time)]
 
 
 def caused(trained: Iterable[Retraining]) -> dict[str, Retraining]:
@@ -178,15 +182,14 @@ def _champion(day: Day) -> str:
     return "".join([began, *(f", from {reign.since:%H:%M} version {reign.version}" for reign in others), "."])
 
 
-def _retraining(trained: LedgerEntry, entries: Sequence[LedgerEntry]) -> Retraining:
+def _retraining(trained: LedgerEntry, own: Sequence[LedgerEntry]) -> Retraining:
     cause = trained.detail.get("cause") or {}
-    own = [entry for entry in entries if entry.run_id and entry.run_id == trained.run_id and entry is not trained]
     return Retraining(
         trained=trained,
         check=cause.get("check"),
         cause=str(cause.get("what", "not recorded")),
         reasons=tuple(cause.get("reasons", ())),
-        later=tuple(own),
+        later=tuple(entry for entry in own if entry is not trained),
     )
 
 
