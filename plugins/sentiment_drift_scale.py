@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
+STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12)) + tuple(
+    timedelta(days=days) for days in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1826)
+)
 DAILY = timedelta(hours=36)  # the DAG checks at least every day
 
 Gap = tuple[datetime, datetime, str]
@@ -30,10 +33,7 @@ class Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """Return round times with what is written under them, none too near to the next."""
         room = (self.last - self.first) / max(2, (self.right - self.left) / 82)
-        steps = [timedelta(hours=h) for h in (1, 3, 6, 12)] + [
-            timedelta(days=d) for d in (1, 2, 7, 14, 28, 91, 182, 365, 730, 1826)
-        ]
-        step = next((step for step in steps if step >= room), steps[-1])
+        step = next((step for step in STEPS if step >= room), STEPS[-1])
         origin = self.first.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
         number = -((origin - self.first) // step)
         found = []

@@ -80,6 +80,7 @@ def view_list(storage: Storage, found: Selection, wanted: Wanted, page: int) -> 
 
 def _newest(found: Sequence[CheckRecord]) -> dict[str, Any] | None:
     """Return the newest check, how many in a row say the same, and since when."""
+    found = [check for check in found if check.end]  # two sides that somebody compared are not the traffic of today
     if not found:
         return None
     same = next((number for number, check in enumerate(found) if check.state != found[0].state), len(found))
@@ -132,9 +133,9 @@ def view_check(storage: Storage, check: CheckRecord) -> dict[str, Any]:
 def view_two(one: CheckRecord, other: CheckRecord) -> dict[str, Any]:
     """Return what the comparison shows."""
     from sentiment.drift.check import show
-    from sentiment.drift.comparison import compare_checks
+    from sentiment.drift.difference import differ
 
-    return {**_words(), "found": compare_checks(one, other, title=_title), "show": show}
+    return {**_words(), "found": differ(one, other, title=_title), "show": show}
 
 
 def view_day(storage: Storage, shelf: Shelf, day: date) -> dict[str, Any]:

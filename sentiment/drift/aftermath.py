@@ -11,6 +11,8 @@ from sentiment.drift.records import STATES, UNREADABLE, WORDS, CheckRecord, time
 from sentiment.history import Reign, champions_at
 from sentiment.ledger import LedgerEntry
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Retraining:
@@ -115,7 +117,7 @@ def day_of(day: date, *, checks: Sequence[CheckRecord], entries: Sequence[Ledger
     trained = retrainings(entries)
     return Day(
         day=day,
-        checks=tuple(sorted(checks, key=lambda check: check.id)),
+        checks=tuple(sorted(checks, key=lambda check: (check.time or NEVER, check.id))),
         entries=tuple(entry for entry in entries if _day(entry.time) == day and (entry.model_version or entry.run_id)),
         retrainings=tuple(r for r in trained if _day(r.trained.time) == day),
         caused=caused(trained),

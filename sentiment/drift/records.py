@@ -81,6 +81,14 @@ class CheckRecord:
     level: float | None = None
     false_alarm_days: int | None = None
     detectable: tuple[str, ...] = ()
+    reference_name: str | None = None
+    current_name: str | None = None
+    made: datetime | None = None
+
+    @property
+    def time(self) -> datetime | None:
+        """The end of the window; when the file was written if two sides were compared that have no window."""
+        return self.end or self.made
 
     @property
     def word(self) -> str:
@@ -152,6 +160,8 @@ def parse_check(check_id: str, data: object) -> CheckRecord:
         level=_number(verdict.get("level")),
         false_alarm_days=_count(verdict.get("false_alarm_days")),
         detectable=tuple(map(str, _list(verdict.get("detectable")))),
+        reference_name=_text(check.get("reference_name")),
+        current_name=_text(check.get("current_name")),
     )
 
 

@@ -32,7 +32,7 @@ class Wanted:
     champion : str
         Version of the champion that was checked.
     since, until : date or None
-        First and last day, in UTC, of the end of the window.
+        First and last day, in UTC, of the end of the window; of the writing where there is none.
     action : str
         ``retrain``, ``ask_for_labels``, or ``none`` for checks that asked for nothing.
     """
@@ -60,7 +60,7 @@ class Wanted:
             (not self.states or check.state in self.states)
             and (not self.champion or check.champion == self.champion)
             and (not self.action or self.action in asked)
-            and ((self.since is None and self.until is None) or (check.end is not None and self._in_time(check.end)))
+            and ((self.since is None and self.until is None) or (check.time is not None and self._in_time(check.time)))
         )
 
     def _in_time(self, time: datetime) -> bool:
@@ -131,7 +131,7 @@ class Shelf:
         with ThreadPoolExecutor(_READERS) as readers:
             for file, check in zip(unknown, readers.map(lambda f: read_record(storage, _id(f)), unknown), strict=True):
                 if check:
-                    self._kept[storage.uri(file.path)] = (file, check)
+                    self._kept[storage.uri(file.path)] = (file, replace(check, made=file.modified))
         found = [self._kept.get(storage.uri(file.path)) for file in files]
         for uri in list(self._kept)[:-_KEPT]:
             self._kept.pop(uri, None)
@@ -153,9 +153,9 @@ def previous(storage: Storage, check: CheckRecord) -> str | None:
 
 
 def list_files(storage: Storage) -> list[Object]:
-    """Return the verdicts of the complete checks, newest first; those of files, which have no time, come last."""
+    """Return the verdicts of the complete checks, newest first, by their windows or when they were written."""
     found = (item for item in storage.objects(REPORTS) if item.path.endswith("/verdict.json") and is_id(_id(item)))
-    return sorted(found, key=lambda item: (_id(item)[:1].isdigit(), _id(item)), reverse=True)
+    return sorted(found, key=lambda item: (time_in(_id(item)) or item.modified, _id(item)), reverse=True)
 
 
 def read_record(storage: Storage, check_id: str) -> CheckRecord | None:

@@ -118,12 +118,19 @@ def test_names_tell_time_and_version() -> None:
     assert version_in("files-0123abcd") is None
 
 
-def test_checks_come_newest_first_and_those_of_files_last(storage) -> None:
+def test_checks_come_newest_first_and_comparisons_without_a_window_by_when_they_were_made(storage) -> None:
     ids = [write(storage, check(END - timedelta(days=days))) for days in (2, 0, 1)]
-    storage.write(f"{REPORTS}/files-77/verdict.json", b"{}")
+    names = {"reference_name": "reviews@v3", "current_name": "reviews@v5"}
+    storage.write(f"{REPORTS}/sides-77/verdict.json", json.dumps(names).encode())
     storage.write(f"{REPORTS}/20991120T063000-v3-half/report.html", b"its verdict is not there yet")
     found = Shelf().select(storage, Wanted())
-    assert [one.id for one in found.found] == [ids[1], ids[2], ids[0], "files-77"]
+    sides = next(one for one in found.found if one.id == "sides-77")
+    assert sides.made
+    assert [one.id for one in found.found if one is not sides] == [ids[1], ids[2], ids[0]]
+    assert [one.time for one in found.found] == sorted((one.time for one in found.found), reverse=True)
+    assert (sides.reference_name, sides.current_name, sides.time) == ("reviews@v3", "reviews@v5", sides.made)
+    today = sides.made.date()
+    assert sides in Shelf().select(storage, Wanted(since=today, until=today)).found
     assert (found.total, found.unread) == (4, 0)
 
 

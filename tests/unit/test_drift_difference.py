@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sentiment.drift.comparison import compare_checks, mark_news
+from sentiment.drift.difference import differ, mark_news
 from sentiment.drift.records import AccuracyRecord, CheckRecord, SignalRecord
 
 END = datetime(2026, 11, 14, 6, 30, tzinfo=UTC)
@@ -20,12 +20,12 @@ def signal(name: str, distance: float, *, counts: bool = False) -> SignalRecord:
 
 
 def summary(one: CheckRecord, other: CheckRecord) -> tuple[str, ...]:
-    return compare_checks(one, other, title=str.upper).summary
+    return differ(one, other, title=str.upper).summary
 
 
 def test_the_older_comes_first_whichever_was_ticked_first() -> None:
     older, newer = check(0), check(1, "drifted")
-    found = compare_checks(newer, older, title=str)
+    found = differ(newer, older, title=str)
     assert (found.older, found.newer) == (older, newer)
     assert found.summary[0] == "From Stable to Drifted."
     assert summary(older, check(1))[0] == "Both say Stable."
@@ -44,7 +44,7 @@ def test_it_names_the_signals_that_began_and_ceased_to_count() -> None:
 def test_signals_come_by_change_and_those_of_one_check_alone_have_none() -> None:
     one = check(0, signals=(signal("words", 0.2), signal("scores", 0.1)))
     other = check(1, signals=(signal("words", 0.3), signal("scores", 0.5), signal("markup", 0.9)))
-    found = compare_checks(one, other, title=str).signals
+    found = differ(one, other, title=str).signals
     assert [(change.name, change.change and round(change.change, 3)) for change in found] == [
         ("scores", 0.4),
         ("words", 0.1),

@@ -34,7 +34,7 @@ class SignalChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """What changed from one check to a later one.
 
     Attributes
@@ -55,12 +55,12 @@ class Comparison:
     newer_reasons: tuple[tuple[Piece, ...], ...]
 
 
-def compare_checks(one: CheckRecord, other: CheckRecord, *, title: Callable[[str], str]) -> Comparison:
+def differ(one: CheckRecord, other: CheckRecord, *, title: Callable[[str], str]) -> Difference:
     """Compare two checks, whichever is given first; `title` says what people call a signal."""
-    older, newer = sorted((one, other), key=lambda check: (check.end or _NEVER, check.id))
+    older, newer = sorted((one, other), key=lambda check: (check.time or _NEVER, check.id))
     names = dict.fromkeys(signal.name for check in (newer, older) for signal in check.signals)
     signals = [SignalChange(name, older.signal(name), newer.signal(name)) for name in names]
-    return Comparison(
+    return Difference(
         older=older,
         newer=newer,
         summary=(_state(older, newer), *_moved(signals, title), *_accuracy(older, newer), *_sides(older, newer)),
