@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from sentiment.drift.records import STATES, UNREADABLE, WORDS, CheckRecord, time_in
 from sentiment.history import Reign, champions_at
@@ -85,6 +86,20 @@ class Day:
     def asked(self) -> tuple[CheckRecord, ...]:
         """The checks that asked for retraining."""
         return tuple(check for check in self.checks if "retrain" in check.actions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the day as JSON types."""
+        return {
+            "day": self.day.isoformat(),
+            "answer": list(answer(self)),
+            "checks": [{"id": c.id, "state": c.state, "actions": list(c.actions)} for c in self.checks],
+            "retrainings": [
+                {"run_id": r.trained.run_id, "cause": r.cause, "check": r.check, "version": r.version}
+                for r in self.retrainings
+            ],
+            "entries": [entry.to_dict() for entry in self.entries],
+            "champions": [reign.to_dict() for reign in self.champions],
+        }
 
     @property
     def others(self) -> tuple[LedgerEntry, ...]:

@@ -1,12 +1,15 @@
-"""Why it retrained on a day, in words, from checks and ledger entries alone."""
+"""Why it retrained on a day, in words, from checks and ledger entries alone; and on the command line."""
 
+import json
 from datetime import UTC, date, datetime
 
 import pytest
 
+from sentiment.cli import main
 from sentiment.drift.aftermath import answer, caused, day_of, retrainings
 from sentiment.drift.records import CheckRecord, parse_check
-from sentiment.ledger import LedgerEntry
+from sentiment.ledger import Ledger, LedgerEntry
+from sentiment.storage import Storage
 
 CHECK = "20261114T063000-v1-0123abcd"
 
@@ -107,3 +110,31 @@ def test_what_is_told_with_a_retraining_is_not_told_again() -> None:
 
 def test_there_is_an_answer_without_any_ledger() -> None:
     assert told(14, (), []) == "Nothing was retrained that day. No drift check was made. There was no champion."
+
+
+def test_the_command_line_tells_a_day(settings, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("SENTIMENT_STORAGE__ROOT", settings.storage.root)
+    storage = Storage(settings)
+    Ledger(storage).append("trained", run_id="run2", detail={"cause": DRIFT}, actor="airflow")
+    Ledger(storage).append("promoted", run_id="run2", model_version="2", actor="airflow")
+    today = f"{Ledger(storage).entries()[0].time:%Y-%m-%d}"
+    name = f"{today.replace('-', '')}T000000-v1-aa"
+    verdict = {"verdict": {"state": "watch", "reasons": ["Words moved."]}}
+    storage.write(f"reports/drift/{name}/verdict.json", json.dumps(verdict).encode())
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit):
+            main(["why", *arguments])
+        said = capsys.readouterr()
+        return " ".join((said.out + said.err).split())
+
+    said = run(today)
+    assert "because the drift check of 14 Nov 2026 at 06:30 asked for it." in said
+    assert "1 drift check: 1 watch." in said
+    assert "Words moved." in said
+    found = json.loads(run(today, "--json"))
+    assert found["retrainings"] == [{"run_id": "run2", "cause": "drift", "check": CHECK, "version": "2"}]
+    assert [check["id"] for check in found["checks"]] == [name]
+    assert found["answer"][1] == "The check said: Scores moved."
+    assert "Nothing was retrained that day." in run("2020-01-01")
+    assert "2026-13-01 is not a day" in run("2026-13-01")
