@@ -39,7 +39,8 @@ class Scale:
         found = []
         while (time := origin + number * step) <= self.last:
             if self(time) > self.left + 8:
-                found.append((self(time), _written(time, step)))
+                day = "" if found or step >= timedelta(days=1) or not time.hour else f"{time.day} {time:%b} "
+                found.append((self(time), day + _written(time, step)))
             number += 1
         return found
 

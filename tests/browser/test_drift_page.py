@@ -439,20 +439,22 @@ def test_all_text_has_the_contrast_that_wcag_asks_for(airflow_server, full, brow
         assert not [(round(ratio, 2), text) for ratio, text in found if ratio < 4.5], path
 
 
-def test_nothing_is_wider_than_a_phone(airflow_server, full, browser):
+@pytest.mark.parametrize("width", [390, 900, 1180])
+def test_nothing_is_wider_than_the_screen(airflow_server, full, browser, width):
     from selenium.webdriver.common.by import By
 
     for path in pages_of(full):
-        open_page(browser, airflow_server, path, width=390)
-        wide = browser.execute_script("return document.documentElement.scrollWidth")
-        assert wide <= 390, path
-    open_page(browser, airflow_server, "/", width=390)
+        open_page(browser, airflow_server, path, width=width)
+        parts = "[document.documentElement, ...document.querySelectorAll('.card')]"
+        cut = f"return {parts}.filter(part => part.scrollWidth > part.clientWidth).map(part => part.className)"
+        assert not browser.execute_script(cut), path
+    open_page(browser, airflow_server, "/", width=width)
     shown = [
         svg.get_attribute("class")
         for svg in browser.find_elements(By.CSS_SELECTOR, "svg.timeline")
         if svg.is_displayed()
     ]
-    assert all("narrow" in name for name in shown)
+    assert all(("narrow" in name) == (width < 820) for name in shown)
     assert shown
 
 

@@ -65,6 +65,13 @@ def test_a_threshold_is_drawn_where_it_is_known_and_what_reached_it_is_marked(ti
     assert draw(timeline, [check(0, threshold=None)]).panels[0].note == "threshold not recorded"
 
 
+def test_one_check_has_its_threshold_and_its_day(timeline) -> None:
+    found = draw(timeline, [check(0)])
+    ((left, right),) = found.panels[0].limits
+    assert left[0] < found.marks[0].x < right[0]
+    assert found.ticks[0][1].startswith("14 Nov ")
+
+
 def test_days_without_checks_break_the_lines_and_are_named(timeline) -> None:
     found = draw(timeline, [check(day) for day in (0, 1, 2, 9, 10)])
     ((start, end, length),) = found.gaps
@@ -111,7 +118,7 @@ def test_accuracy_has_its_interval_and_estimates_are_told_from_it(timeline) -> N
     assert (len(accuracy.whiskers), len(accuracy.estimates), len(accuracy.lines[0])) == (2, 1, 2)
     _, low, high = accuracy.whiskers[0]
     assert high < accuracy.lines[0][0][1] < low < accuracy.estimates[0][1]
-    assert (accuracy.low, accuracy.high, accuracy.last) == ("75%", "95%", "90.0%")
+    assert (accuracy.low, accuracy.high, accuracy.last) == ("80%", "95%", "90.0%")
     assert len(draw(timeline, [check(0)]).panels) == 1, "without labels there is no such panel"
 
 
