@@ -13,6 +13,7 @@ from sentiment_pages import EVENTS
 
 from sentiment.drift.records import STATES, WORDS, CheckRecord
 from sentiment.drift.selection import NO_ACTION, Selection, Shelf, Wanted, neighbours, previous
+from sentiment.drift.titles import TITLES, written
 from sentiment.errors import SentimentError
 from sentiment.storage import Storage
 
@@ -132,10 +133,9 @@ def view_check(storage: Storage, check: CheckRecord) -> dict[str, Any]:
 
 def view_two(one: CheckRecord, other: CheckRecord) -> dict[str, Any]:
     """Return what the comparison shows."""
-    from sentiment.drift.check import show
     from sentiment.drift.difference import differ
 
-    return {**_words(), "found": differ(one, other, title=_title), "show": show}
+    return {**_words(), "found": differ(one, other, title=_title), "written": written}
 
 
 def view_day(storage: Storage, shelf: Shelf, day: date) -> dict[str, Any]:
@@ -168,8 +168,6 @@ def _words() -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
-    from sentiment.drift.check import TITLES
-
     return TITLES.get(name, name.replace("_", " ").capitalize())
 
 

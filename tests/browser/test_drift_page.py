@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from sentiment.drift.accuracy import measure_accuracy
-from sentiment.drift.check import Confirmation, JudgedSignal
+from sentiment.drift.verdict import Confirmation, JudgedSignal
 from sentiment.ledger import Ledger
 
 pytestmark = pytest.mark.slow

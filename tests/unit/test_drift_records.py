@@ -8,9 +8,11 @@ import pytest
 from sentiment.drift.accuracy import measure_accuracy
 from sentiment.drift.archive import REPORTS as ARCHIVE
 from sentiment.drift.archive import DriftCheck
-from sentiment.drift.check import DriftVerdict, JudgedSignal
 from sentiment.drift.records import REPORTS, CheckRecord, parse_check, time_in, version_in
 from sentiment.drift.selection import Shelf, Wanted, neighbours, previous, read_record
+from sentiment.drift.signals import NAMES
+from sentiment.drift.titles import TITLES
+from sentiment.drift.verdict import DriftVerdict, JudgedSignal
 from sentiment.storage import Storage
 
 END = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
@@ -187,6 +189,10 @@ def test_a_check_has_neighbours_in_time(storage) -> None:
     assert neighbours(storage, date(2026, 11, 18), also=also) == (date(2026, 11, 17), date(2026, 11, 19))
     assert neighbours(storage, date(2026, 11, 20), also=also) == (date(2026, 11, 19), date(2026, 11, 21))
     assert neighbours(storage, date(2020, 1, 1)) == (None, date(2026, 11, 17))
+
+
+def test_every_signal_has_a_title() -> None:
+    assert set(TITLES) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", ["20200101T000000-v1-00", "..", "../../secret", "a.b", "", "x" * 129])
