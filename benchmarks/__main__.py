@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way, and how often gate and drift err."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err."""
 
 import subprocess
 import sys
