@@ -183,6 +183,38 @@ def test_wilson_interval_is_the_published_one_and_refuses_nonsense() -> None:
         measure_accuracy(correct=1, rows=0)
 
 
+# -- odd input ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "texts", [["the and of it"] * 300, ["?!"] * 300, [""] * 300, ["\U0001f600 \U0001f600"] * 300, ["x" * 100_000] * 300]
+)
+@pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
+def test_the_same_odd_texts_with_one_answer_and_one_score_are_stable(texts: list[str], score: float) -> None:
+    reference, current = (
+        measure(
+            side,
+            scores=[score] * len(side),
+            predictions=["positive"] * len(side),
+            unknown_share=[0.0] * len(side),
+            confidence=[score] * len(side),
+            labels=["positive"] * len(side),
+        )
+        for side in (texts, texts[:150])
+    )
+    held_out = measure_accuracy(correct=300, rows=300)
+    verdict = judge(reference=reference, current=current, reference_accuracy=held_out)
+    assert verdict.state == "stable"
+    assert verdict.actions == ()
+
+
+def test_an_empty_window_is_insufficient_and_no_drift() -> None:
+    rng = np.random.default_rng(20)
+    nothing = measure([], scores=[], predictions=[], unknown_share=[], confidence=[])
+    verdict = judge(reference=sample(rng, 300), current=nothing)
+    assert (verdict.state, verdict.actions) == ("insufficient_data", ())
+
+
 # -- without labels ----------------------------------------------------------------------------------------
 
 
