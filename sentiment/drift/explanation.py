@@ -14,7 +14,7 @@ retraining hangs on it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,12 +121,12 @@ def explain(*, reference: Sequence[str], current: Sequence[str], words: int = 12
     scores, separation = _tell_apart(counts, is_current, _folds([*old, *new]))
     if separation is not None:
         unlike[chosen[1]] = scores[is_current] > np.quantile(scores[~is_current], BEYOND)
-    clear = np.where(np.abs(z) >= clear_from(len(z)), np.sign(z), 0)
+    clear = np.abs(z) >= clear_from(len(z))
     return Explanation(
         separation=separation,
         moved=moved,
-        arrived=_strangest(new, scores[is_current], counts[is_current] @ (clear > 0), examples),
-        vanished=_strangest(old, -scores[~is_current], counts[~is_current] @ (clear < 0), examples),
+        arrived=_strangest(new, scores[is_current], counts[is_current][:, clear & (z > 0)], examples),
+        vanished=_strangest(old, -scores[~is_current], counts[~is_current][:, clear & (z < 0)], examples),
         unlike=unlike,
     )
 
@@ -218,13 +218,19 @@ def _auc(scores: NDArray[np.float64], is_current: NDArray[np.bool_]) -> float:
 
 
 def _strangest(
-    texts: Sequence[str], scores: NDArray[np.float64], telling: NDArray[np.float64], top: int
+    texts: Sequence[str], scores: NDArray[np.float64], telling: sparse.csr_matrix, top: int
 ) -> tuple[str, ...]:
-    """Return the texts with the highest scores among those that hold a word that moved, each once."""
+    """Return the texts with the highest scores among those that hold an n-gram that moved, each once.
 
-    def ranked() -> Iterator[str]:
-        for i in np.argsort(-scores, kind="stable").tolist():
-            if telling[i]:
-                yield texts[i]
-
-    return tuple(dict.fromkeys(ranked()))[:top]
+    Those that hold one that no better text held come first, so that one phrase does not take all the room.
+    `telling` has a column for each n-gram that moved.
+    """
+    fresh, others, seen = list[str](), list[str](), set[int]()
+    for i in np.argsort(-scores, kind="stable").tolist():
+        columns = set(telling.indices[telling.indptr[i] : telling.indptr[i + 1]].tolist())
+        if columns:
+            (others if columns <= seen else fresh).append(texts[i])
+            seen |= columns
+        if len(fresh) == top:
+            break
+    return tuple(dict.fromkeys([*fresh, *others]))[:top]

@@ -27,6 +27,8 @@ CHANCE = 0.01
 """How likely it is that any n-gram is shown as moved where none has."""
 
 LONGEST = 6  # words of a phrase that are counted as one; longer ones are put together from overlapping parts
+_LINK = 3  # spaces; so long an n-gram may begin or end with a mark: parts of a phrase meet at its marks
+_EDGES = f" {MARKS}"
 _MOST = 500  # n-grams among which phrases are looked for, the clearest
 _ACCOUNTS = 0.7  # share of a word's movement that a phrase holding it must have to stand for it
 
@@ -75,8 +77,9 @@ class SideCounts:
     @classmethod
     def of(cls, counts: sparse.csr_matrix, *, words: int) -> SideCounts:
         """Add up the rows of a matrix of counts."""
-        texts = np.bincount(counts.indices, weights=counts.data > 0, minlength=counts.shape[1])
-        occurrences = np.bincount(counts.indices, weights=counts.data, minlength=counts.shape[1])
+        width = counts.shape[1]
+        texts = np.bincount(counts.indices, minlength=width).astype(np.float64, copy=False)
+        occurrences = np.bincount(counts.indices, weights=counts.data, minlength=width).astype(np.float64, copy=False)
         return cls(occurrences, texts, words, counts.shape[0])
 
 
@@ -120,15 +123,20 @@ def select(
         mine = order[np.sign(z[order]) == sign].tolist()
         named = ((i, word) for i, word in ((i, word_of(i)) for i in mine) if _reads_well(word))
         found = [_word(word, float(z[i]), i, reference, current) for i, word in islice(named, _MOST)]
-        found.sort(key=lambda item: (-round(abs(item.z), 6), -item.word.count(" "), item.word))
-        return tuple(_telling(found)[:top])
+        told = _telling(sorted(found, key=_rank))
+        bare = [replace(item, word=item.word.strip(_EDGES) or item.word) for item in told]
+        return tuple(_telling(sorted(bare, key=_rank))[:top])
 
     return MovedWords(rose=moved(1), fell=moved(-1))
 
 
 def _reads_well(word: str) -> bool:
-    """Return whether an n-gram begins and ends with a word; of marks alone, only these say something."""
-    return word in {"!", "?"} or not {word[0], word[-1]} & set(MARKS)
+    """Return whether an n-gram says something: one of words between words, an outcry, or a link of a long phrase."""
+    return word in {"!", "?"} or word.count(" ") >= _LINK or not {word[0], word[-1]} & set(MARKS)
+
+
+def _rank(item: MovedWord) -> tuple[float, int, str]:
+    return -round(abs(item.z), 6), -item.word.count(" "), item.word
 
 
 def _word(word: str, z: float, index: int, reference: SideCounts, current: SideCounts) -> MovedWord:
@@ -157,6 +165,8 @@ def _telling(found: list[MovedWord]) -> list[MovedWord]:
 
 def _both(item: MovedWord, other: MovedWord) -> MovedWord | None:
     """Return the one that stands for both; None if each moved for itself. `other` is at least as clear."""
+    if item.word == other.word:
+        return other
     mine, theirs = item.word.split(), other.word.split()
     less, more = sorted((abs(item.shift), abs(other.shift)))
     alike = less >= _ACCOUNTS * more

@@ -90,7 +90,7 @@ def over_time(verdict: DriftVerdict, *, end: datetime | None, history: Sequence[
         "Over time",
         f'{_strip(checks)}<div class="panels">{panels}</div>'
         + note(
-            "Distance as a multiple of its threshold, drawn by its square root. "
+            "Distance as a multiple of its threshold, which is the dashed line; drawn by its square root. "
             "A large point counted, a small one did not."
         )
         + figures,
@@ -127,7 +127,6 @@ def _panel(name: str, checks: Sequence[PastCheck]) -> str:
         bar(100, "track") + line(0, limit, 100, limit, "threshold") + steps + dots,
         label=f"{TITLES.get(name, name)}: {last:.1f} times the threshold in the last of {len(found)} checks",
         height=84,
-        ticks=[(0, limit, "over", "counts from here")],
     )
     return (
         f"<figure><figcaption>{title} <strong>{last:.1f}\N{MULTIPLICATION SIGN}</strong></figcaption>{picture}</figure>"
@@ -194,7 +193,7 @@ def _histogram(
         label=f"{title}: how the texts of each side are spread",
         height=150,
         ticks=[
-            (0, 0, "inside", f"{top:.0%} of the texts"),
+            (0, 0, "above", f"{top:.0%} of the texts"),
             (0, 100, "under", ends[0]),
             (100, 100, "under-end", ends[1]),
         ],

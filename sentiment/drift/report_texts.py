@@ -35,7 +35,11 @@ def words(explanation: Explanation) -> str:
     explained = note(
         "Times in a thousand words, before and now. Only words and phrases that moved beyond chance are shown."
     )
-    return section("Words that moved", f'{said}{key()}<div class="columns">{lists}</div>{explained}', name="words")
+    css = "columns" if rose and fell else "one-way"
+    missing = "" if rose and fell else note(f"No word became {'less' if rose else 'more'} frequent beyond chance.")
+    return section(
+        "Words that moved", f'{said}{key()}<div class="{css}">{lists}</div>{missing}{explained}', name="words"
+    )
 
 
 def _separation(found: Separation | None) -> str:
@@ -61,8 +65,7 @@ def _word_list(title: str, moved: Sequence[MovedWord], widest: float) -> str:
         f"{_pair(item, widest)}</li>"
         for item in moved
     )
-    body = f'<ul class="moved">{rows}</ul>' if rows else note("None, beyond chance.")
-    return f"<div><h3>{title}</h3>{body}</div>"
+    return f'<div><h3>{title}</h3><ul class="moved">{rows}</ul></div>' if rows else ""
 
 
 def _pair(item: MovedWord, widest: float) -> str:
@@ -89,8 +92,8 @@ def _share(value: float) -> str:
 
 
 def shown(word: str) -> str:
-    """Return a phrase of tokens as it is written: no space before a comma."""
-    return re.sub(r" ([,.!?;:)])", r"\1", word)
+    """Return a phrase of tokens as it is written: without a space before a comma or around a slash."""
+    return re.sub(r" ?/ ?", "/", re.sub(r" ([,.!?;:)])", r"\1", word))
 
 
 def examples(explanation: Explanation) -> str:

@@ -11,7 +11,7 @@ from sentiment.drift.report_html import dot, items, line, note, plot, section
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "stable": ("Stable", "The current texts are like the reference.", "check"),
-    "watch": ("Watch", "Something moved, but not so that anything must be done.", "eye"),
+    "watch": ("Watch", "Something moved, but it is not certain that it matters.", "eye"),
     "drifted": ("Drifted", "The current texts have moved away from the reference.", "warning"),
     "insufficient_data": ("Not enough data", "There are too few rows to judge.", "clock"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,27 +59,40 @@ def slices(*, reference: Sample, current: Sample, unlike: NDArray[np.float64]) -
     if not (len(reference) and len(current)):
         return ()
     found = []
-    for kind, old, new in _kinds(reference, current):
-        of_kind = list(_of_kind(kind, old, new, reference, current, unlike))
+    for kind in _kinds(reference, current):
+        of_kind = list(_of_kind(kind, reference, current, unlike))
         if len(of_kind) > 1:  # one value says nothing
             found.extend(of_kind)
     return tuple(found)
 
 
-def _kinds(reference: Sample, current: Sample) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield each kind of slice with the value of every text; "" where there is none."""
+@dataclass(frozen=True)
+class _Kind:
+    """The value of every text, "" where there is none; `order` where the values have one of their own."""
+
+    name: str
+    reference: Sequence[str]
+    current: Sequence[str]
+    order: tuple[str, ...] = ()
+
+
+def _kinds(reference: Sample, current: Sample) -> Iterator[_Kind]:
     if reference.sources is not None and current.sources is not None:
-        yield "source", list(reference.sources), list(current.sources)
+        yield _Kind("source", reference.sources, current.sources)
     if reference.predictions is not None and current.predictions is not None:
-        yield "answer", list(reference.predictions), list(current.predictions)
-    cuts = np.unique(np.quantile(reference.words, [1 / 3, 2 / 3]).astype(int))
-    yield "length", _lengths(reference.words, cuts), _lengths(current.words, cuts)
-    yield "language", _languages(reference.texts), _languages(current.texts)
+        yield _Kind("answer", reference.predictions, current.predictions)
+    yield _lengths(reference.words, current.words)
+    yield _Kind("language", _languages(reference.texts), _languages(current.texts))
 
 
-def _lengths(words: NDArray[np.float64], cuts: NDArray[np.int_]) -> list[str]:
-    names = [f"up to {cut:,} words" for cut in cuts.tolist()] + [f"over {int(cuts[-1]):,} words"]
-    return [names[place] for place in np.searchsorted(cuts, words, side="left").tolist()]
+def _lengths(reference: NDArray[np.float64], current: NDArray[np.float64]) -> _Kind:
+    """Cut by the reference's own lengths: a third of its texts is short, a third long."""
+    cuts = np.unique(np.quantile(reference, [1 / 3, 2 / 3]).astype(int))
+    ends = cuts.tolist()
+    middle = (f"{low + 1:,} to {high:,} words" for low, high in pairwise(ends))
+    names = (f"up to {ends[0]:,} words", *middle, f"over {ends[-1]:,} words")
+    old, new = ([names[i] for i in np.searchsorted(cuts, side).tolist()] for side in (reference, current))
+    return _Kind("length", old, new, order=names)
 
 
 def _languages(texts: Sequence[str]) -> list[str]:
@@ -87,19 +101,18 @@ def _languages(texts: Sequence[str]) -> list[str]:
     return [language if (language := known.get(i, "")) != UNKNOWN else "" for i in range(len(texts))]
 
 
-def _of_kind(
-    kind: str, old: list[str], new: list[str], reference: Sample, current: Sample, unlike: NDArray[np.float64]
-) -> Iterator[Slice]:
-    before, after = (Counter(value for value in side if value) for side in (old, new))
-    enough = {value for value in before | after if max(before[value], after[value]) >= FEWEST}
-    largest = sorted(enough, key=lambda value: (-(before[value] / len(old) + after[value] / len(new)), value))[:_MOST]
-    for value in largest:
-        here, now = (np.array([each == value for each in side]) for side in (old, new))
+def _of_kind(kind: _Kind, reference: Sample, current: Sample, unlike: NDArray[np.float64]) -> Iterator[Slice]:
+    before, after = (Counter(value for value in side if value) for side in (kind.reference, kind.current))
+    old, new = max(1, before.total()), max(1, after.total())
+    enough = [value for value in before | after if max(before[value], after[value]) >= FEWEST]
+    largest = sorted(enough, key=lambda value: (-before[value] / old - after[value] / new, value))[:_MOST]
+    for value in [name for name in kind.order if name in largest] or largest:
+        here, now = (np.array([each == value for each in side]) for side in (kind.reference, kind.current))
         yield Slice(
-            kind=kind,
+            kind=kind.name,
             value=value,
-            reference_share=before[value] / before.total() if before else 0.0,
-            current_share=after[value] / after.total() if after else 0.0,
+            reference_share=before[value] / old,
+            current_share=after[value] / new,
             reference_score=_mean(reference.scores, here),
             current_score=_mean(current.scores, now),
             unlike=_mean(unlike, now),
