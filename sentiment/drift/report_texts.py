@@ -60,9 +60,9 @@ def _separation(found: Separation | None) -> str:
 
 def _word_list(title: str, moved: Sequence[MovedWord], widest: float) -> str:
     rows = "".join(
-        f"<li><span>{escape(shown(item.word))}<small>{_texts(item)}</small></span>"
+        f"<li><strong>{escape(shown(item.word))}</strong>"
         f'<span class="figures">{_rate(item.reference)} → <strong>{_rate(item.current)}</strong></span>'
-        f"{_pair(item, widest)}</li>"
+        f"<small>{_texts(item)}</small>{_pair(item, widest)}</li>"
         for item in moved
     )
     return f'<div><h3>{title}</h3><ul class="moved">{rows}</ul></div>' if rows else ""

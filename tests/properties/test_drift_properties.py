@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sentiment.drift.accuracy import Accuracy, measure_accuracy, sure_loss
 from sentiment.drift.check import DriftVerdict, holm, judge_drift
 from sentiment.drift.signals import Sample, compare, label_shift, measure, value_shift
-from sentiment.drift.words import crossed_unknown_share, moved_words, unusual_texts
+from sentiment.drift.words import crossed_unknown_share
 from sentiment.settings import DriftPolicy
 
 unhurried = settings(deadline=None)  # a loaded machine is no failure
@@ -126,9 +126,5 @@ def test_a_sure_loss_is_never_more_than_the_observed_one(live: Accuracy, referen
 @given(texts, texts)
 def test_any_texts_can_be_compared(reference: list[str], current: list[str]) -> None:
     assert len(compare(reference=measure(reference), current=measure(current))) == 2
-    moved = moved_words(reference=reference, current=current)
-    back = moved_words(reference=current, current=reference)
-    assert [item.word for item in moved.rose] == [item.word for item in back.fell]
-    assert set(unusual_texts(current, moved=moved)) <= set(current)
     for side in crossed_unknown_share(reference=reference, current=current):
         assert np.all((side >= 0) & (side <= 1))
