@@ -21,7 +21,7 @@ from typing import Any
 
 from sentiment.drift.check import DriftVerdict
 from sentiment.drift.evidently_page import evidently_page
-from sentiment.drift.explanation import explain
+from sentiment.drift.explanation import Explanation, explain
 from sentiment.drift.redacted import redacted_sample, redacted_verdict
 from sentiment.drift.report import render_report
 from sentiment.drift.report_signals import PastCheck
@@ -104,26 +104,53 @@ def publish_check(
     history : sequence of DriftCheck, optional
         Earlier checks of the champion; by default those in the archive.
     """
+    check = redacted_check(check)
     seen = earlier_checks(storage, check) if history is None else history
-    verdict = redacted_verdict(check.verdict)
+    page, explanation = _explained(check, facts=facts, reference=reference, current=current, history=seen)
+    published = replace(check, report=f"{REPORTS}/{check.id}/report.html")
+    storage.write(f"{REPORTS}/{check.id}/report.html", page.encode("utf-8", errors="replace"))
+    written = {**published.to_dict(), "explanation": explanation.to_dict()}
+    storage.write(_verdict_path(check.id), json.dumps(written, indent=2, allow_nan=False).encode())
+    return published
+
+
+def check_page(
+    check: DriftCheck,
+    *,
+    facts: Mapping[str, str],
+    reference: Sample,
+    current: Sample,
+    history: Sequence[DriftCheck] = (),
+) -> str:
+    """Return a check's report as one HTML document, redacted, without writing it anywhere."""
+    check = redacted_check(check)
+    return _explained(check, facts=facts, reference=reference, current=current, history=history)[0]
+
+
+def _explained(
+    check: DriftCheck, *, facts: Mapping[str, str], reference: Sample, current: Sample, history: Sequence[DriftCheck]
+) -> tuple[str, Explanation]:
     reference, current = redacted_sample(reference), redacted_sample(current)
     explanation = explain(reference=reference.texts, current=current.texts)
     page = render_report(
         title=check.id,
         facts={name: redact(value)[0] for name, value in facts.items()},
-        verdict=verdict,
+        verdict=check.verdict,
         reference=reference,
         current=current,
         explanation=explanation,
-        evidently=_evidently(verdict, reference=reference, current=current),
+        evidently=_evidently(check.verdict, reference=reference, current=current),
         end=check.end,
-        history=[PastCheck(past.end, past.verdict) for past in seen if past.end is not None],
+        history=[PastCheck(past.end, past.verdict) for past in history if past.end is not None],
     )
-    published = replace(check, verdict=verdict, report=f"{REPORTS}/{check.id}/report.html")
-    storage.write(f"{REPORTS}/{check.id}/report.html", page.encode("utf-8", errors="replace"))
-    written = {**published.to_dict(), "explanation": explanation.to_dict()}
-    storage.write(_verdict_path(check.id), json.dumps(written, indent=2, allow_nan=False).encode())
-    return published
+    return page, explanation
+
+
+def redacted_check(check: DriftCheck) -> DriftCheck:
+    """Return a check whose sentences, and what somebody named, are redacted."""
+    given = {field.name: getattr(check, field.name) for field in fields(check) if field.name.endswith("_name")}
+    named: dict[str, Any] = {name: redact(value)[0] for name, value in given.items() if value is not None}
+    return replace(check, verdict=redacted_verdict(check.verdict), **named)
 
 
 def _evidently(verdict: DriftVerdict, *, reference: Sample, current: Sample) -> str | None:

@@ -26,6 +26,7 @@ from scipy.stats import norm, rankdata
 
 from sentiment.drift.moved_words import (
     LONGEST,
+    MovedWord,
     MovedWords,
     SideCounts,
     clear_from,
@@ -34,7 +35,8 @@ from sentiment.drift.moved_words import (
     z_scores,
 )
 from sentiment.errors import NotEnoughDataError
-from sentiment.features.clean import MARKS
+from sentiment.features.clean import MARKS, clean
+from sentiment.features.clean import words as tokens_of
 from sentiment.features.corpus import in_batches
 from sentiment.features.ngrams import NgramVectorizer
 from sentiment.features.tokens import ngram_keys, text_keys
@@ -46,6 +48,7 @@ BEYOND = 0.95
 """A text is unlike the reference if the classifier finds it stranger than this share of the reference."""
 
 _FOLDS = 5
+_READ = 1_000  # candidates for an example that are searched for words
 _FEWEST = 20  # texts of each side below which there is no AUC: its interval would be most of the line
 
 
@@ -125,8 +128,8 @@ def explain(*, reference: Sequence[str], current: Sequence[str], words: int = 12
     return Explanation(
         separation=separation,
         moved=moved,
-        arrived=_strangest(new, scores[is_current], counts[is_current][:, clear & (z > 0)], examples),
-        vanished=_strangest(old, -scores[~is_current], counts[~is_current][:, clear & (z < 0)], examples),
+        arrived=_strangest(new, scores[is_current], counts[is_current][:, clear & (z > 0)], moved.rose, examples),
+        vanished=_strangest(old, -scores[~is_current], counts[~is_current][:, clear & (z < 0)], moved.fell, examples),
         unlike=unlike,
     )
 
@@ -218,19 +221,20 @@ def _auc(scores: NDArray[np.float64], is_current: NDArray[np.bool_]) -> float:
 
 
 def _strangest(
-    texts: Sequence[str], scores: NDArray[np.float64], telling: sparse.csr_matrix, top: int
+    texts: Sequence[str], scores: NDArray[np.float64], telling: sparse.csr_matrix, moved: Sequence[MovedWord], top: int
 ) -> tuple[str, ...]:
-    """Return the texts with the highest scores among those that hold an n-gram that moved, each once.
+    """Return the texts with the highest scores among those that hold a word that moved, each once.
 
-    Those that hold one that no better text held come first, so that one phrase does not take all the room.
-    `telling` has a column for each n-gram that moved.
+    The best of each word come first, so that one phrase does not take all the room. `telling` counts the n-grams
+    that are clear: a text without any need not be read.
     """
-    fresh, others, seen = list[str](), list[str](), set[int]()
-    for i in np.argsort(-scores, kind="stable").tolist():
-        columns = set(telling.indices[telling.indptr[i] : telling.indptr[i + 1]].tolist())
-        if columns:
-            (others if columns <= seen else fresh).append(texts[i])
-            seen |= columns
-        if len(fresh) == top:
+    best, others = dict[str, str](), list[str]()
+    order = np.argsort(-scores, kind="stable")
+    for i in order[np.diff(telling.indptr)[order] > 0][:_READ].tolist():
+        tokens = f" {' '.join(tokens_of(clean(texts[i])))} "
+        clearest = next((item.word for item in moved if f" {item.word} " in tokens), None)
+        if clearest is not None and best.setdefault(clearest, texts[i]) is not texts[i]:
+            others.append(texts[i])
+        if len(best) == top:
             break
-    return tuple(dict.fromkeys([*fresh, *others]))[:top]
+    return tuple(dict.fromkeys([*best.values(), *others]))[:top]

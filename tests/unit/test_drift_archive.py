@@ -1,9 +1,11 @@
 """What a drift check leaves: a report and a verdict that programs can rely on, without anybody's data."""
 
 import json
+import re
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,6 +16,7 @@ from sentiment.drift.accuracy import Accuracy, measure_accuracy
 from sentiment.drift.archive import (
     SCHEMA,
     DriftCheck,
+    check_page,
     earlier_checks,
     list_checks,
     publish_check,
@@ -83,6 +86,8 @@ def test_nobodys_data_reaches_the_report_or_the_verdict(storage: Storage) -> Non
     for secret in SECRETS:
         assert secret not in report
         assert secret not in verdict
+    alone = check_page(check, facts={"Current": PERSONAL[0]}, reference=reference, current=current)
+    assert not any(secret in alone for secret in SECRETS)
     assert "[email]" in report
     assert "reply to" in report.lower()  # the texts themselves are shown
 
@@ -204,3 +209,10 @@ def test_a_report_shows_the_earlier_checks_of_its_champion(storage: Storage) -> 
 def test_files_without_a_champion_have_no_history(storage: Storage) -> None:
     check = DriftCheck(id="files-0a1b2c3d", verdict=DriftVerdict("stable", ("Nothing moved.",), (), 10, 10))
     assert earlier_checks(storage, check) == []
+
+
+def test_the_example_in_the_docs_has_the_form() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "drift.md").read_text(encoding="utf-8")
+    example = re.findall(r"```json\n(.*?)```", page, re.DOTALL)[-1]
+    jsonschema.validate(json.loads(example), FORM)
+    assert DriftCheck.from_dict(json.loads(example)).verdict.actions == ("ask_for_labels",)
