@@ -19,13 +19,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sentiment.drift.check import DriftVerdict
 from sentiment.drift.evidently_page import evidently_page
 from sentiment.drift.explanation import Explanation, explain
 from sentiment.drift.redacted import redacted_sample, redacted_verdict
 from sentiment.drift.report import render_report
 from sentiment.drift.report_signals import PastCheck
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import DriftVerdict
 from sentiment.reviews.redaction import redact
 from sentiment.storage import Storage
 
@@ -104,7 +104,7 @@ def publish_check(
     history : sequence of DriftCheck, optional
         Earlier checks of the champion; by default those in the archive.
     """
-    check = redacted_check(check)
+    check, reference, current = _redacted(check, reference, current)
     seen = earlier_checks(storage, check) if history is None else history
     page, explanation = _explained(check, facts=facts, reference=reference, current=current, history=seen)
     published = replace(check, report=f"{REPORTS}/{check.id}/report.html")
@@ -123,14 +123,13 @@ def check_page(
     history: Sequence[DriftCheck] = (),
 ) -> str:
     """Return a check's report as one HTML document, redacted, without writing it anywhere."""
-    check = redacted_check(check)
+    check, reference, current = _redacted(check, reference, current)
     return _explained(check, facts=facts, reference=reference, current=current, history=history)[0]
 
 
 def _explained(
     check: DriftCheck, *, facts: Mapping[str, str], reference: Sample, current: Sample, history: Sequence[DriftCheck]
 ) -> tuple[str, Explanation]:
-    reference, current = redacted_sample(reference), redacted_sample(current)
     explanation = explain(reference=reference.texts, current=current.texts)
     page = render_report(
         title=check.id,
@@ -146,11 +145,13 @@ def _explained(
     return page, explanation
 
 
-def redacted_check(check: DriftCheck) -> DriftCheck:
-    """Return a check whose sentences, and what somebody named, are redacted."""
+def _redacted(check: DriftCheck, reference: Sample, current: Sample) -> tuple[DriftCheck, Sample, Sample]:
+    """Return a check, and its sides, without personal data in sentences, texts and what somebody named."""
+    reference, current = redacted_sample(reference), redacted_sample(current)
+    verdict = redacted_verdict(check.verdict, texts=(*reference.texts, *current.texts))
     given = {field.name: getattr(check, field.name) for field in fields(check) if field.name.endswith("_name")}
     named: dict[str, Any] = {name: redact(value)[0] for name, value in given.items() if value is not None}
-    return replace(check, verdict=redacted_verdict(check.verdict), **named)
+    return replace(check, verdict=verdict, **named), reference, current
 
 
 def _evidently(verdict: DriftVerdict, *, reference: Sample, current: Sample) -> str | None:

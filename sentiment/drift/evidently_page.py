@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
 
-from sentiment.drift.check import JudgedSignal
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import JudgedSignal
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from evidently.core.metric_types import (
 )
 from evidently.legacy.renderers.html_widgets import CounterData, WidgetSize, counter
 
-from sentiment.drift.check import TITLES, JudgedSignal, show_p
+from sentiment.drift.verdict import TITLES, JudgedSignal, show_p
 
 
 class SignalDistance(SingleValueMetric):  # type: ignore[misc]

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment.drift.archive import DriftCheck, fingerprint, publish_check
-from sentiment.drift.check import judge_drift
+from sentiment.drift.calibration import calibrate
+from sentiment.drift.check import judge_samples
 from sentiment.drift.run import scored
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.sample import Sample, measure
 from sentiment.drift.words import crossed_unknown_share
 from sentiment.labels import label_of_word
 from sentiment.reviews.sources import read_batches
@@ -66,13 +67,13 @@ def compare_files(
         sides = [scored([row[0] for row in rows], scorer) for rows in (old, new)]
     else:
         sides = _unscored(old, new)
-    verdict = judge_drift(
-        signals=compare(reference=sides[0], current=sides[1]),
-        live_accuracy=None,
-        reference_accuracy=None,
-        reference_rows=len(old),
-        current_rows=len(new),
+    verdict = judge_samples(
+        reference=sides[0],
+        current=sides[1],
         policy=policy,
+        calibration=calibrate(
+            sides[0], current_rows=len(new), days=policy.false_alarm_days, decisive=frozenset(policy.decisive)
+        ),
     )
     check = DriftCheck(
         id=f"files-{fingerprint(old, new, champion.digest if champion else None, policy.model_dump())}",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from sentiment.drift.check import DriftVerdict
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import DriftVerdict
+from sentiment.features.clean import clean
 from sentiment.reviews.redaction import redact, redact_all
+
+_QUOTED = re.compile(r"the word ('[^']+'|\"[^\"]+\")")
 
 
 def redacted_sample(sample: Sample) -> Sample:
@@ -23,11 +27,22 @@ def redacted_sample(sample: Sample) -> Sample:
     )
 
 
-def redacted_verdict(verdict: DriftVerdict) -> DriftVerdict:
-    """Return a verdict whose sentences are redacted: they may name labels, which come from data."""
-    signals = (replace(signal, description=redact(signal.description)[0]) for signal in verdict.signals)
-    reasons = (redact(reason)[0] for reason in verdict.reasons)
-    return replace(verdict, reasons=tuple(reasons), signals=tuple(signals))
+def redacted_verdict(verdict: DriftVerdict, *, texts: Iterable[str]) -> DriftVerdict:
+    """Return a verdict whose sentences are redacted: they name labels and words, which come from data.
+
+    A word without its sentence no longer looks like a part of an address or a number, so one that is not in the
+    redacted `texts` any more is taken out.
+    """
+    quoted = {word for signal in verdict.signals for word in _QUOTED.findall(signal.description)}
+    kept = {word for text in (map(clean, texts) if quoted else ()) for word in quoted if word[1:-1] in text}
+
+    def silent(sentence: str) -> str:
+        for word in quoted - kept:
+            sentence = sentence.replace(word, "[redacted]")
+        return redact(sentence)[0]
+
+    signals = (replace(signal, description=silent(signal.description)) for signal in verdict.signals)
+    return replace(verdict, reasons=tuple(map(silent, verdict.reasons)), signals=tuple(signals))
 
 
 def _all(values: Sequence[str | None] | None) -> tuple[str, ...] | None:

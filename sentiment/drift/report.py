@@ -13,12 +13,12 @@ from html import escape
 from importlib.resources import files
 
 from sentiment.drift import report_signals, report_texts, report_verdict
-from sentiment.drift.check import DriftVerdict
 from sentiment.drift.explanation import Explanation
 from sentiment.drift.report_html import note, section
 from sentiment.drift.report_signals import PastCheck
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
 from sentiment.drift.slices import slices
+from sentiment.drift.verdict import DriftVerdict
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; "

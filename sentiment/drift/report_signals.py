@@ -11,16 +11,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.drift.check import TITLES, DriftVerdict, JudgedSignal, show, show_p
 from sentiment.drift.report_html import bar, dot, line, note, numbers, plot, section, table
 from sentiment.drift.report_verdict import STATES
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import TITLES, DriftVerdict, JudgedSignal, show, show_p
 from sentiment.settings import DriftPolicy
 
-FOLLOWED = ("text", "scores", "prediction_mix", "label_mix", "unknown_words")
-"""The signals that are followed over time: those that mean drift on their own unless a policy says otherwise."""
-
 _BINS = 24
+_UNRECORDED = 0.1  # the threshold of every signal before each had its own in the verdict
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def signals(verdict: DriftVerdict) -> str:
 
 
 def threshold_of(signal: JudgedSignal) -> float:
-    """Return the distance from which a signal counts; checks from before it was recorded had the default."""
-    return signal.threshold if signal.threshold is not None else DriftPolicy().min_distance
+    """Return the distance from which a signal counts."""
+    return signal.threshold if signal.threshold is not None else _UNRECORDED
 
 
 def _signal_row(signal: JudgedSignal, widest: float) -> tuple[str, ...]:
@@ -71,7 +69,10 @@ def _signal_row(signal: JudgedSignal, widest: float) -> tuple[str, ...]:
 
 
 def over_time(verdict: DriftVerdict, *, end: datetime | None, history: Sequence[PastCheck]) -> str:
-    """Return each followed signal over the checks of this champion, relative to its threshold; this one last."""
+    """Return each signal over the checks of this champion, relative to its threshold; this one last.
+
+    Those are followed that mean drift on their own, unless a policy says otherwise.
+    """
     if end is None or not verdict.signals:
         return ""
     checks = sorted((past for past in history if past.end < end), key=lambda past: past.end)
@@ -80,7 +81,7 @@ def over_time(verdict: DriftVerdict, *, end: datetime | None, history: Sequence[
             "Over time", note("This is the first check of this champion; what follows will be seen here."), name="time"
         )
     checks.append(PastCheck(end, verdict))
-    names = [name for name in FOLLOWED if any(_ratio(check, name) is not None for check in checks)]
+    names = [name for name in DriftPolicy().decisive if any(_ratio(check, name) is not None for check in checks)]
     panels = "".join(_panel(name, checks) for name in names)
     heads = ("Check", "Verdict", *(TITLES.get(name, name) for name in names))
     figures = numbers(

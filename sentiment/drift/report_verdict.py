@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 
 from sentiment.drift.accuracy import Accuracy
-from sentiment.drift.check import DriftVerdict
 from sentiment.drift.report_html import dot, items, line, note, plot, section
+from sentiment.drift.verdict import DriftVerdict
 
 STATES: Mapping[str, tuple[str, str, str]] = {
     "stable": ("Stable", "The current texts are like the reference.", "check"),

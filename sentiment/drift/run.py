@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
 from sentiment.drift.archive import DriftCheck, fingerprint, publish_check
-from sentiment.drift.check import judge_drift
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.calibrations import calibrated
+from sentiment.drift.check import judge_samples
+from sentiment.drift.sample import Sample, measure
 from sentiment.errors import DataError
 from sentiment.reviews.predictions import read_predictions
 from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
@@ -64,13 +65,15 @@ def check_drift(
     start, end, storage = start.astimezone(UTC), end.astimezone(UTC), Storage(settings)
     champion = registry.champion()
     seen = _gather(settings, storage, champion, registry.load_scorer(champion), start=start, end=end)
-    verdict = judge_drift(
-        signals=compare(reference=seen.reference, current=seen.current),
+    verdict = judge_samples(
+        reference=seen.reference,
+        current=seen.current,
         live_accuracy=seen.live_accuracy,
         reference_accuracy=seen.reference_accuracy,
-        reference_rows=len(seen.reference),
-        current_rows=len(seen.current),
         policy=settings.drift,
+        calibration=calibrated(
+            storage, seen.reference, champion=champion.digest, current_rows=len(seen.current), policy=settings.drift
+        ),
     )
     key = fingerprint(champion.digest, champion.snapshot, seen.key, str(start), settings.drift.model_dump())
     check = DriftCheck(
@@ -152,11 +155,13 @@ def _newly_labelled(storage: Storage, learned: int, *, newest: int) -> tuple[pd.
 
 def scored(texts: list[str], scorer: Scorer) -> Sample:
     """Measure texts, with what a scorer answers to them."""
+    probabilities, unknown_share = scorer.read(texts)
     return measure(
         texts,
-        scores=scorer.scores(texts),
-        predictions=answers(texts, scorer),
-        unknown_share=scorer.unknown_share(texts),
+        scores=scorer.scores_of(probabilities),
+        predictions=[scorer.labels[column] for column in probabilities.argmax(axis=1)],
+        confidence=probabilities.max(axis=1, initial=0.0),
+        unknown_share=unknown_share,
     )
 
 

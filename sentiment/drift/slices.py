@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
 from sentiment.reviews.language import UNKNOWN, languages_of
 
 FEWEST = 30

@@ -18,8 +18,10 @@ from test_profile_page import CONTRASTS, as_before, show
 
 from sentiment.drift.accuracy import measure_accuracy
 from sentiment.drift.archive import DriftCheck, publish_check
-from sentiment.drift.check import Confirmation, judge_drift
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.check import judge_drift
+from sentiment.drift.sample import Sample, measure
+from sentiment.drift.signals import compare
+from sentiment.drift.verdict import Confirmation
 from sentiment.reviews.sample import generate
 from sentiment.settings import DriftPolicy, load_settings
 from sentiment.storage import Storage

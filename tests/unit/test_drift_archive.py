@@ -22,10 +22,12 @@ from sentiment.drift.archive import (
     publish_check,
     read_check,
 )
-from sentiment.drift.check import Confirmation, DriftVerdict, JudgedSignal, judge_drift
+from sentiment.drift.check import judge_drift
 from sentiment.drift.explanation import Separation
 from sentiment.drift.moved_words import MovedWord
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.sample import Sample, measure
+from sentiment.drift.signals import compare
+from sentiment.drift.verdict import Confirmation, DriftVerdict, JudgedSignal
 from sentiment.reviews.sample import generate
 from sentiment.settings import DriftPolicy, Settings
 from sentiment.storage import Storage
@@ -90,6 +92,25 @@ def test_nobodys_data_reaches_the_report_or_the_verdict(storage: Storage) -> Non
     assert not any(secret in alone for secret in SECRETS)
     assert "[email]" in report
     assert "reply to" in report.lower()  # the texts themselves are shown
+
+
+def test_a_word_that_was_part_of_somebodys_data_is_not_told_either(storage: Storage) -> None:
+    reference = one_side("film", 200, 1)
+    spammed = one_side("film", 200, 2, note=" customer id: maryj77")
+    check = check_of(reference, spammed)
+    told = next(signal.description for signal in check.verdict.signals if signal.name == "word")
+    assert told.endswith(("'maryj77'", "'customer'", "'id'"))
+    signals = [
+        replace(each, description="the share of texts with the word 'maryj77'") for each in check.verdict.signals
+    ]
+    plainly = replace(
+        check.verdict, signals=tuple(signals), reasons=("The word 'maryj77' moved.", "Word moved: 'film'.")
+    )
+    done = publish_check(storage, replace(check, verdict=plainly), facts={}, reference=reference, current=spammed)
+    for file in ("report.html", "verdict.json"):
+        assert "maryj77" not in storage.read(f"reports/drift/{check.id}/{file}").decode()
+    assert done.verdict.signals[0].description == "the share of texts with the word [redacted]"
+    assert done.verdict.reasons[1] == "Word moved: 'film'."
 
 
 def test_what_is_published_is_read_back(storage: Storage) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from sentiment.drift.accuracy import measure_accuracy
-from sentiment.drift.check import Confirmation, DriftVerdict, judge_drift
+from sentiment.drift.check import judge_drift
 from sentiment.drift.evidently_page import evidently_page
 from sentiment.drift.explanation import Explanation, explain
 from sentiment.drift.moved_words import MovedWord, MovedWords
@@ -21,8 +21,10 @@ from sentiment.drift.report import render_report
 from sentiment.drift.report_signals import PastCheck
 from sentiment.drift.report_texts import EXAMPLE_CHARACTERS, marked
 from sentiment.drift.report_texts import shown as shown_word
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.sample import Sample, measure
+from sentiment.drift.signals import compare
 from sentiment.drift.slices import slices
+from sentiment.drift.verdict import Confirmation, DriftVerdict
 from sentiment.settings import DriftPolicy
 
 ATTACK = "<script>document.title='pwned'</script>\"'><img src=x onerror=alert(1)>"
