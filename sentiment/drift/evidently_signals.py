@@ -38,9 +38,9 @@ class SignalDistanceCalculation(SingleValueCalculation[SignalDistance]):  # type
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> SingleValue:
         """Return the distance, shown with its threshold."""
         metric = self.metric
-        label = "distance" if metric.threshold is None else f"distance; {metric.threshold:.2f} counts"
+        label = "distance" if metric.threshold is None else f"distance; {metric.threshold:.3f} counts"
         found = self.result(metric.distance)
-        figure = CounterData(label=label, value=f"{metric.distance:.2f}")
+        figure = CounterData(label=label, value=f"{metric.distance:.3f}")
         found.widget = [counter(title=metric.title, size=WidgetSize.HALF, counters=[figure])]
         return found
 

@@ -57,12 +57,12 @@ def _signal_row(signal: JudgedSignal, widest: float) -> tuple[str, ...]:
     needed, css = threshold_of(signal), "counting" if signal.counts else "quiet"
     tick = 100 * needed / widest
     shapes = bar(100, "track") + bar(100 * signal.distance / widest, css) + line(tick, 0, tick, 100, "threshold")
-    picture = plot(shapes, label=f"distance {signal.distance:.2f}, {needed:.2f} counts", height=14)
+    picture = plot(shapes, label=f"distance {signal.distance:.3f}, {needed:.3f} counts", height=14)
     return (
         f"{escape(TITLES.get(signal.name, signal.name))}<small>{escape(signal.description)}</small>",
         escape(show(signal, signal.reference)),
         escape(show(signal, signal.current)),
-        f'<span class="figures">{signal.distance:.2f} <small>of {needed:.2f}</small></span>{picture}',
+        f'<span class="figures">{signal.distance:.3f} <small>of {needed:.3f}</small></span>{picture}',
         escape(show_p(signal.adjusted_p)),
         '<strong class="yes">● yes</strong>' if signal.counts else "○ no",
     )

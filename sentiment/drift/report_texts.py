@@ -122,20 +122,14 @@ def marked(text: str, moved: Sequence[str], *, limit: int = EXAMPLE_CHARACTERS) 
     """Return a text as HTML with the moved words marked, cut to the part that has most of them."""
     plain = " ".join(_BREAK.sub(" ", text).split())
     found = [match.span() for match in _pattern(moved).finditer(straight(plain))] if moved else []
-    begin = _best_cut(found, len(plain), limit)
-    end = min(len(plain), begin + limit)
+    begin, end = _whole_words(plain, _best_cut(found, len(plain), limit), limit)
     pieces, at = ["…" if begin else ""], begin
     for start, stop in found:
         if begin <= start and stop <= end:
             pieces += [escape(plain[at:start]), f"<mark>{escape(plain[start:stop])}</mark>"]
             at = stop
-    return "".join(
-        [
-            *pieces,
-            escape(plain[at:end].rstrip() if end < len(plain) else plain[at:end]),
-            "…" if end < len(plain) else "",
-        ]
-    )
+    pieces += [escape(plain[at:end].rstrip()), "…" if end < len(plain) else ""]
+    return "".join(pieces)
 
 
 def _best_cut(found: Sequence[tuple[int, int]], size: int, limit: int) -> int:
@@ -143,6 +137,16 @@ def _best_cut(found: Sequence[tuple[int, int]], size: int, limit: int) -> int:
         return 0
     cuts = [max(0, min(start - _LEAD, size - limit)) for start, _ in found]
     return max(cuts, key=lambda cut: (sum(cut <= a and b <= cut + limit for a, b in found), -cut))
+
+
+def _whole_words(text: str, begin: int, limit: int) -> tuple[int, int]:
+    """Return where the part of a text that is shown begins and ends, without half words where that is possible."""
+    end = min(len(text), begin + limit)
+    if begin:
+        begin = text.find(" ", begin, begin + _LEAD // 2) + 1 or begin
+    if end < len(text):
+        end = max(text.rfind(" ", end - _LEAD // 2, end), 0) or end
+    return begin, end
 
 
 def _pattern(moved: Sequence[str]) -> re.Pattern[str]:

@@ -148,7 +148,7 @@ def test_it_opens_offline_with_evidently_and_our_signals_in_its_frame(recorded: 
         body = recorded.find_element(By.TAG_NAME, "body")
         WebDriverWait(recorded, 60).until(lambda _: "Dataset Drift" in body.text)
         assert "Unknown words" not in body.text  # nobody measured them
-        assert "distance; 0.10 counts" in body.text
+        assert "distance; 0.100 counts" in body.text
         recorded.find_element(By.XPATH, "//*[normalize-space(text())='Tests']").click()
         for said in ("Signal: Scores counts", "Drift for column Score"):
             WebDriverWait(recorded, 30).until(lambda _, said=said: said in body.text, said)
