@@ -93,7 +93,7 @@ def _permuted(everything: sparse.csr_matrix, rows: tuple[int, int]) -> NDArray[n
 
 def used_columns(features: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return the columns of words that occur."""
-    return features[:, np.unique(features.indices)]
+    return features[:, np.flatnonzero(np.bincount(features.indices, minlength=features.shape[1]))]
 
 
 def _worded(features: sparse.csr_matrix) -> sparse.csr_matrix:
