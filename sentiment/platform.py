@@ -27,6 +27,7 @@ from sentiment.tracking import SQLITE, ensure_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_WARM = ["sentiment.warm", str(PROJECT / "dags")]
 USER = "admin"
 
 Announce = Callable[[str], None]
@@ -156,7 +157,7 @@ def _start(settings: Settings, addresses: Addresses, services: list[Service], an
         database = f"sqlite:///{settings.local_dir / 'airflow' / 'airflow.db'}?timeout={busy_seconds}"
         service = Service(
             f"Airflow {part}",
-            [sys.executable, "-m", "airflow", part],
+            [sys.executable, "-m", *(_WARM if part == "scheduler" else ["airflow"]), part],
             log_path=logs / f"airflow-{part}.log",
             env={**env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database},
             healthy=lambda part=part: _airflow_healthy(addresses.airflow, part),  # type: ignore[misc]
@@ -207,6 +208,8 @@ def _environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         "SENTIMENT_PLATFORM__HOST": settings.platform.host,
         "SENTIMENT_PLATFORM__API_PORT": str(httpx.URL(addresses.api).port),
         "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
         "PYTHONWARNINGS": "ignore",
     }
 
@@ -241,6 +244,7 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(url.host, 8794)),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # a file that has changed is parsed at once
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # after a hard stop, tasks are retried this soon
     }
