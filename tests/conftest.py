@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,9 +30,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+TOGETHER = (  # what one process runs, because it shares what is slow to start; longest first, so that two end together
+    ("tests/platform/",),
+    ("tests/browser/", "tests/unit/test_drift_report.py"),  # an Airflow, a Chromium
+    ("tests/dags/",),
+    ("tests/service/", "tests/deployment/test_local.py"),  # two Bentos
+    ("tests/contracts/test_s3", "tests/unit/test_ledger_chain.py"),  # an S3 server
+    ("tests/contracts/test_mlflow_server.py",),
+    ("tests/deployment/",),
+    ("tests/contracts/test_exactly_once.py",),
+)
+
+
+def place_of(nodeid: str) -> int:
+    return next((place for place, paths in enumerate(TOGETHER) if nodeid.startswith(paths)), len(TOGETHER))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest and mostly waits, so that two processes end at the same time."""
-    items.sort(key=lambda item: "platform" not in item.path.parts)
+    items.sort(key=lambda item: place_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the groups, and every other file, to whoever is free, in the order of the collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            place = place_of(nodeid)
+            return TOGETHER[place][0] if place < len(TOGETHER) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # files with the most tests first: the loop, of few tests, came last
+    return InGroups(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)
