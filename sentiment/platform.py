@@ -145,12 +145,13 @@ def stop(settings: Settings) -> list[str]:
 def _start(settings: Settings, addresses: Addresses, services: list[Service], announce: Announce) -> str:
     logs = settings.local_dir / "log"
     ours = _environment(settings, addresses)
-    for service in (_api(addresses, logs, ours), _mlflow(settings, addresses, logs)):
-        services.append(service)
-        service.start()
     env, password = _airflow_environment(settings, addresses)
     env.update(ours)
-    _migrate(env, logs)
+    with _migrating(env, logs):
+        services.append(_api(addresses, logs, ours))
+        services[-1].start()
+        services.append(_mlflow(settings, addresses, logs))
+        services[-1].start()
     for part in AIRFLOW_PARTS:
         # The api-server blocks itself when SQLite is locked; give up soon there, and let the client retry.
         busy_seconds = 2 if part == "api-server" else 60
@@ -273,8 +274,9 @@ def _write_private(path: Path, text: str) -> None:
         temporary.replace(path)
 
 
-def _migrate(env: dict[str, str], logs: Path) -> None:
-    """Bring Airflow's database up to date."""
+@contextmanager
+def _migrating(env: dict[str, str], logs: Path) -> Iterator[None]:
+    """Bring Airflow's database up to date, beside what the block does."""
     migration = Service(
         "Airflow database migration",
         [sys.executable, "-m", "airflow", "db", "migrate"],
@@ -283,6 +285,7 @@ def _migrate(env: dict[str, str], logs: Path) -> None:
     )
     migration.start()
     try:
+        yield
         while migration.exit_code is None:
             time.sleep(0.1)
         if migration.exit_code:

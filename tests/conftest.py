@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes with a thread a core wait for each other, busily
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
