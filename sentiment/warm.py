@@ -28,8 +28,9 @@ def imported_by(folder: Path) -> set[str]:
 def main() -> None:
     """Import what the tasks of a folder of DAGs will, and become Airflow with the other arguments."""
     dags = Path(sys.argv.pop(1))
-    for name in (*sorted(imported_by(dags)), *LATE):
-        import_module(name)
+    if sys.platform == "linux":  # elsewhere tasks are programs of their own
+        for name in (*sorted(imported_by(dags)), *LATE):
+            import_module(name)
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)
 
 
