@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +72,11 @@ def complete_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """MLflow's empty database is built once and then copied: its hundred migrations take a second each time."""
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+    """MLflow's empty database is built once and then copied: its hundred migrations take a second each time.
+
+    Gives what builds it.
+    """
     build, kept = tracking._build, tmp_path_factory.mktemp("mlflow") / "empty.db"
 
     def copy(uri: str) -> None:
@@ -83,7 +86,7 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracking, "_build", copy)
-        yield
+        yield build
 
 
 @pytest.fixture
