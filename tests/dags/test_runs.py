@@ -30,7 +30,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTIMENT_STORAGE__ROOT", str(home / "var"))
         patch.setenv("SENTIMENT_TUNE__ROWS", "400")
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
         yield home / "var"
         stop(load_settings())
 
@@ -38,6 +37,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 RUNNER = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.db import upgradedb
+upgradedb()
 dags = DagBag(dag_folder=sys.argv[1]).dags
 for line in sys.stdin:
     dag_id, conf = json.loads(line)
