@@ -43,6 +43,8 @@ class DriftCheck:
         The champion's version and the snapshot it learned from.
     latest_snapshot : str or None
         The snapshot whose newly labelled rows gave the live accuracy.
+    reference_name, current_name : str or None
+        The two sides, where somebody named them, as `sentiment.drift.sides.parse_side` reads them.
     """
 
     id: str
@@ -53,6 +55,8 @@ class DriftCheck:
     champion: str | None = None
     snapshot: str | None = None
     latest_snapshot: str | None = None
+    reference_name: str | None = None
+    current_name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as JSON types."""
@@ -74,8 +78,18 @@ def publish_check(
     storage: Storage, check: DriftCheck, *, facts: Mapping[str, str], reference: Sample, current: Sample
 ) -> DriftCheck:
     """Write a check's report and then its verdict; return it with the report's path."""
+    page = check_page(check, facts=facts, reference=reference, current=current)
+    published = replace(check, report=f"{REPORTS}/{check.id}/report.html")
+    storage.write(f"{REPORTS}/{check.id}/report.html", page.encode("utf-8", errors="replace"))
+    verdict = json.dumps(published.to_dict(), indent=2, allow_nan=False)
+    storage.write(_verdict_path(check.id), verdict.encode())
+    return published
+
+
+def check_page(check: DriftCheck, *, facts: Mapping[str, str], reference: Sample, current: Sample) -> str:
+    """Return a check's report as one HTML document."""
     moved = moved_words(reference=reference.texts, current=current.texts)
-    page = render_report(
+    return render_report(
         title=check.id,
         facts=facts,
         verdict=check.verdict,
@@ -85,17 +99,13 @@ def publish_check(
         examples=unusual_texts(current.texts, moved=moved),
         evidently=evidently_page(reference=reference, current=current) if len(reference) and len(current) else None,
     )
-    published = replace(check, report=f"{REPORTS}/{check.id}/report.html")
-    storage.write(f"{REPORTS}/{check.id}/report.html", page.encode("utf-8", errors="replace"))
-    verdict = json.dumps(published.to_dict(), indent=2, allow_nan=False)
-    storage.write(_verdict_path(check.id), verdict.encode())
-    return published
 
 
 def list_checks(storage: Storage) -> list[str]:
-    """Return the ids of the complete checks, newest first."""
+    """Return the ids of the complete checks, newest first; those of two sides, which have no time, come last."""
     found = (path.split("/") for path in storage.list(REPORTS))
-    return sorted((parts[-2] for parts in found if parts[-1] == "verdict.json"), reverse=True)
+    ids = (parts[-2] for parts in found if parts[-1] == "verdict.json")
+    return sorted(ids, key=lambda check_id: (check_id[:1].isdigit(), check_id), reverse=True)
 
 
 def read_check(storage: Storage, check_id: str) -> DriftCheck | None:
