@@ -12,9 +12,10 @@ from sentiment.drift.check import judge_drift
 from sentiment.drift.reading import read_side, with_labels_of
 from sentiment.drift.run import accuracy_of, how_many, sample_of, sources_of
 from sentiment.drift.sampling import SampledRows, digest
-from sentiment.drift.sides import Side
+from sentiment.drift.sides import Side, SnapshotSide, WindowSide, parse_side
 from sentiment.drift.signals import Sample, compare, measure
 from sentiment.drift.words import crossed_unknown_share
+from sentiment.errors import DataError
 from sentiment.labels import LABELS
 from sentiment.reviews.identity import split_of
 from sentiment.settings import Settings
@@ -104,6 +105,24 @@ def compare_sides(
         **how_many(reference=old, current=new),
     }
     return Comparison(check, facts, *sides)
+
+
+def check_sides(settings: Settings, reference: str | None, current: str | None, *, registry: Registry) -> DriftCheck:
+    """Compare two snapshots or windows that somebody named, and publish the outcome.
+
+    Raises
+    ------
+    DataError
+        One is not named, or is neither a snapshot nor a window.
+    """
+    sides = [parse_side(name) if name else None for name in (reference, current)]
+    if not all(isinstance(side, SnapshotSide | WindowSide) for side in sides):
+        raise DataError(
+            "A comparison needs two snapshots or windows, reference and current.",
+            fix="Fill in both, or neither. Files are compared by `sentiment drift`.",
+        )
+    old, new = (side for side in sides if side is not None)
+    return compare_sides(settings, reference=old, current=new, registry=registry).publish(Storage(settings))
 
 
 def _unscored(kept: SampledRows, settings: Settings, *, side: Side) -> Sample:
