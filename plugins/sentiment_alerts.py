@@ -167,7 +167,7 @@ def _tell(settings: Settings, alert: Alert) -> dict[str, Any]:
         try:
             channels[name]({"alert": alert})
         except Exception as error:
-            logger.exception("The alert %r could not be sent by %s", alert.title, name)
+            logger.error("The alert %r could not be sent by %s: %s", alert.title, name, error)
             failed[name] = type(error).__name__
         else:
             told.append(name)

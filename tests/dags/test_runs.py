@@ -39,7 +39,8 @@ def root(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTIMENT_STORAGE__ROOT", str(home / "var"))
         patch.setenv("SENTIMENT_ALERTS__WEBHOOK_CONN_ID", "chat")
-        patch.setenv("AIRFLOW_CONN_CHAT", f"http://127.0.0.1:{webhook.port}")
+        chat = {"conn_type": "http", "host": f"http://127.0.0.1:{webhook.port}"}
+        patch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
         patch.setenv("SENTIMENT_TUNE__ROWS", "400")
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
         yield home / "var"
@@ -56,7 +57,8 @@ for line in sys.stdin:
     tasks = run.get_task_instances()
     states = {task.task_id: str(task.state) for task in tasks}
     values = {task.task_id: task.xcom_pull(task_ids=task.task_id) for task in tasks}
-    values["links"] = {task.task_id: task.xcom_pull(task_ids=task.task_id, key="_link_DriftReportLink") for task in tasks}
+    key = "_link_DriftReportLink"
+    values["links"] = {task.task_id: task.xcom_pull(task_ids=task.task_id, key=key) for task in tasks}
     print("RESULT" + json.dumps([str(run.state), states, values], default=str), flush=True)
 """
 
