@@ -121,7 +121,8 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
     held_out = read_side(settings, tested_on, most=policy.reference_rows, role="reference")
     answered = read_side(settings, asked, most=policy.current_rows, role="current")
     reference = sample_of(held_out, scorer, side=tested_on)
-    fresh, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
+    labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
+    fresh = labelled[labelled["label"].isin(scorer.labels)]  # another scheme says nothing of this champion
     return _Evidence(
         reference=reference,
         current=sample_of(answered, scorer, side=asked),

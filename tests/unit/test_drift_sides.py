@@ -15,6 +15,7 @@ from sentiment.cli import main
 from sentiment.drift.archive import list_checks
 from sentiment.drift.comparison import check_sides, compare_sides
 from sentiment.drift.reading import read_side
+from sentiment.drift.run import check_drift
 from sentiment.drift.sides import FileSide, SnapshotSide, WindowSide, parse_side
 from sentiment.errors import DataError, SourceError
 from sentiment.labels import LabelScheme
@@ -188,6 +189,18 @@ def test_a_reference_that_the_champion_learned_from_does_not_make_it_look_worse_
     assert 100 < accuracy.rows < 220, "a fifth of the rows is held out; the others it has learned by heart"
 
 
+def test_labels_of_a_new_scheme_do_not_make_the_champion_look_wrong(
+    settings: Settings, champion: Registry, tmp_path: Path
+) -> None:
+    stars = load_settings(storage=settings.storage.model_dump(), data={"scheme": LabelScheme.five_star})
+    reviews = [{"text": r.text, "stars": 5 if r.label == "positive" else 1} for r in generate("film", 300, seed=8)]
+    pd.DataFrame(reviews).to_csv(tmp_path / "stars.csv", index=False)
+    ingest(stars, paths=[tmp_path / "stars.csv"])
+    found = check_drift(stars, registry=champion, end=datetime.now(UTC), publish=False)
+    assert found.latest_snapshot == "reviews@v2"
+    assert (found.verdict.live_accuracy, found.verdict.state) == (None, "insufficient_data")
+
+
 @pytest.mark.parametrize(
     ("reference", "current", "said"),
     [
@@ -281,6 +294,7 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from sentiment.drift.reading import read_side
+from sentiment.drift.run import check_drift
 from sentiment.drift.sides import FileSide
 from sentiment.settings import load_settings
 kept = read_side(load_settings(), FileSide(Path(sys.argv[1])), most=500, role="current")
