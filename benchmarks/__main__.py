@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way, then the gate's errors."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err."""
 
 import subprocess
 import sys
@@ -7,7 +7,14 @@ import sys
 def main() -> None:
     """Run all; options go to those that judge a model."""
     given = sys.argv[1:]
-    for name, options in (("features", []), ("model", given), ("retrain", given), ("stars", []), ("gate", [])):
+    for name, options in (
+        ("features", []),
+        ("model", given),
+        ("retrain", given),
+        ("stars", []),
+        ("gate", []),
+        ("drift", ["--trials", "40", "--rivals", "2"]),
+    ):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
 

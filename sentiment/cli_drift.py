@@ -15,8 +15,8 @@ from sentiment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from sentiment.drift.archive import DriftCheck
-    from sentiment.drift.check import JudgedSignal
     from sentiment.drift.sides import Side
+    from sentiment.drift.verdict import JudgedSignal
     from sentiment.registry import Registry
 
 SAID_NO = 10
@@ -139,9 +139,10 @@ def _lines(found: DriftCheck) -> list[str]:
 
 
 def _row(signal: JudgedSignal, settings: Settings) -> tuple[str, ...]:
-    from sentiment.drift.check import TITLES, show, show_p
+    from sentiment.drift.check import smallest_distance
+    from sentiment.drift.verdict import TITLES, show, show_p
 
-    threshold = settings.drift.min_distance if signal.threshold is None else signal.threshold
+    threshold = smallest_distance(signal.name, settings.drift) if signal.threshold is None else signal.threshold
     return (
         TITLES.get(signal.name, signal.name),
         f"{signal.distance:.3f}",

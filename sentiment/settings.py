@@ -268,14 +268,36 @@ class GatePolicy(Section):
 class DriftPolicy(Section):
     """When the traffic counts as drifted."""
 
-    alpha: float = Field(0.01, gt=0, lt=0.5, description="False-alarm rate of one check, over all signals (Holm).")
-    min_rows: int = Field(100, ge=20, description="Fewer current rows give `insufficient_data`.")
-    min_labelled: int = Field(50, ge=10, description="Fewest labelled rows for a live accuracy.")
-    min_distance: Share = Field(0.1, description="Smallest distance between distributions that matters.")
+    false_alarm_days: int = Field(
+        91, ge=2, le=10_000, description="At most one false alarm in so many daily checks: a quarter."
+    )
+    min_rows: int = Field(100, ge=20, description="Fewer rows on a side give `insufficient_data`.")
+    min_labelled: int = Field(
+        50, ge=10, description="Fewest newly labelled rows for a live accuracy, and for a retraining to learn from."
+    )
+    min_distance: Share = Field(0.05, description="Smallest distance between distributions that matters.")
+    min_text_distance: Share = Field(0.03, description="Smallest distance between the words of texts that matters.")
+    min_word_distance: Share = Field(
+        0.1, description="Smallest change of a single word that matters; 0.1 is a new word in 2.5% of the texts."
+    )
     max_accuracy_loss: Share = Field(0.05, description="Drop in live accuracy that triggers on its own.")
-    reference_rows: int = Field(1_000, ge=100, description="Newest held-out rows that make the reference.")
-    current_rows: int = Field(2_000, ge=100, description="Newest predictions of the window that are compared.")
+    decisive: tuple[str, ...] = Field(
+        ("scores", "prediction_mix", "label_mix", "text", "unknown_words"),
+        description="Signals that mean drift on their own; the others are `watch`.",
+    )
+    confirm_checks: int = Field(1, ge=1, description="How many of the last `confirm_of` checks must find drift.")
+    confirm_of: int = Field(1, ge=1, le=100, description="Checks of the champion that are asked, this one included.")
+    reference_rows: int = Field(5_000, ge=100, description="Most held-out rows that make the reference.")
+    current_rows: int = Field(5_000, ge=100, description="Most rows of the window that are compared.")
     window_days: int = Field(7, ge=1, le=365, description="How far back a check looks when no window is given.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.confirm_checks > self.confirm_of:
+            raise ValueError(
+                f"confirm_checks is {self.confirm_checks}, more than the {self.confirm_of} checks of confirm_of"
+            )
+        return self
 
 
 class AlertSettings(Section):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 
@@ -52,3 +54,43 @@ def sure_loss(*, live: Accuracy, reference: Accuracy, alpha: float) -> float:
     _, high = wilson_interval(correct=live.correct, rows=live.rows, z=z)
     loss = reference.value - live.value
     return loss - math.sqrt((reference.value - low) ** 2 + (high - live.value) ** 2)
+
+
+def estimate_accuracy(
+    *, reference: Accuracy, reference_confidence: ArrayLike, confidence: ArrayLike, level: float = 0.95
+) -> Accuracy:
+    """Estimate how often the champion is right where nobody gave labels, from how sure it is of its answers.
+
+    The reference accuracy minus the fall of the mean confidence, the difference of confidences (Guillory et al. 2021,
+    "Predicting with confidence on unseen distributions"). The interval has the errors of both means and of the
+    reference accuracy; that confidence falls as accuracy does is an assumption, so this is never a proof.
+
+    Parameters
+    ----------
+    reference : Accuracy
+        On labelled rows.
+    reference_confidence, confidence : array of shape (n,), (m,)
+        Calibrated probabilities of the answers to those rows, and to the rows without labels.
+    level : float
+        Of the interval.
+
+    Raises
+    ------
+    ValueError
+        A side is empty.
+    """
+    old, new = (np.asarray(side, dtype=np.float64) for side in (reference_confidence, confidence))
+    if not (len(old) and len(new)):
+        raise ValueError("there are no answers to estimate from")
+    value = min(1.0, max(0.0, reference.value - float(old.mean() - new.mean())))
+    error = math.sqrt(
+        reference.value * (1 - reference.value) / reference.rows + old.var() / len(old) + new.var() / len(new)
+    )
+    half = float(norm.ppf(0.5 + level / 2)) * error
+    return Accuracy(
+        rows=len(new),
+        correct=round(value * len(new)),
+        value=value,
+        low=max(0.0, value - half),
+        high=min(1.0, value + half),
+    )

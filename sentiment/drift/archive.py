@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sentiment.drift.check import DriftVerdict
 from sentiment.drift.evidently_page import evidently_page
 from sentiment.drift.report import render_report
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import DriftVerdict
 from sentiment.drift.words import moved_words, unusual_texts
 from sentiment.storage import Storage
 

@@ -5,146 +5,46 @@ The rules, in this order:
 1. **Live accuracy.** Labelled rows that the champion never saw speak first. With at least
    ``policy.min_labelled`` of them, the loss against the reference accuracy is tested against
    ``policy.max_accuracy_loss``: *drifted* when the lower end of Newcombe's hybrid score interval for the
-   difference of two proportions (Newcombe 1998, method 10; one-sided at ``policy.alpha``) lies above it,
-   that is, when chance cannot explain a smaller loss. A loss surely above zero, but not surely above the
-   allowed one, is *watch*.
-2. **Distributions**, with at least ``policy.min_rows`` rows on both sides. A signal counts when it is
-   significant after Holm's correction over all signals (Holm 1979) at ``policy.alpha`` *and* its distance
-   reaches ``policy.min_distance``: with many rows every trifle is significant. Scores, prediction mix or
-   unknown words counting is *drifted*; only the length of the texts counting is *watch*.
-3. With too few rows for either, *insufficient_data*; otherwise *stable*.
+   difference of two proportions (Newcombe 1998, method 10; one-sided, at one false alarm in
+   ``policy.false_alarm_days``) lies above it, that is, when chance cannot explain a smaller loss. A loss surely above
+   zero, but not surely above the allowed one, is *watch*.
+2. **Distributions**, with at least ``policy.min_rows`` rows on both sides. A signal counts when it is significant after
+   Holm's correction over all signals (Holm 1979), at the level that resampling the reference gave for the budget of
+   false alarms, *and* its distance reaches ``policy.min_distance`` (``min_text_distance``, ``min_word_distance`` for
+   the words): with many rows every trifle is significant. A signal of ``policy.decisive`` that counts is
+   *drifted*, another *watch*.
+3. **The estimate.** How sure the champion is of its answers tells how often it is right, as far as it is calibrated
+   (the difference of confidences, Guillory et al. 2021). An estimated loss above the allowed one is *watch*.
+4. With too few rows for any of these, *insufficient_data*; otherwise *stable*.
+5. **Confirmation.** Where the policy wants ``confirm_checks`` of the last ``confirm_of`` checks to say *drifted*, one
+   that is not confirmed yet is *watch*.
+
+What to do is decided apart from the state. *Retrain* when drifted and there are ``policy.min_labelled`` new labelled
+rows to learn from: without them a retraining would only repeat the champion. *Ask for labels* when drifted, or when
+an accuracy seems lost, and there are not so many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
-from sentiment.drift.accuracy import Accuracy, sure_loss
-from sentiment.drift.signals import PREDICTION_MIX, SCORES, UNKNOWN_WORDS, Signal
+from sentiment.drift.accuracy import Accuracy, estimate_accuracy, sure_loss
+from sentiment.drift.calibration import Calibration, holm
+from sentiment.drift.detectable import detectable_shifts
+from sentiment.drift.sample import Sample
+from sentiment.drift.signals import TEXT, WORD, Signal, compare
+from sentiment.drift.verdict import TITLES, Action, Confirmation, DriftVerdict, JudgedSignal, State, show, show_p
 from sentiment.settings import DriftPolicy
 
-State = Literal["stable", "watch", "drifted", "insufficient_data"]
-Action = Literal["retrain", "ask_for_labels"]
-
-DECISIVE = frozenset({SCORES, PREDICTION_MIX, UNKNOWN_WORDS})
-"""Signals that mean drift on their own; the others only describe the texts."""
-
-TITLES: Mapping[str, str] = {
-    SCORES: "Scores",
-    PREDICTION_MIX: "Prediction mix",
-    UNKNOWN_WORDS: "Unknown words",
-    "characters": "Length in characters",
-    "words": "Length in words",
-}
-"""What people call each signal."""
-
 _SEVERITY: tuple[State, ...] = ("stable", "watch", "drifted")
-
-
-@dataclass(frozen=True)
-class JudgedSignal(Signal):
-    """A signal with its Holm-adjusted p-value and whether it counts under the policy.
-
-    `threshold` is the distance from which it counts in a check of this size, `detectable` the one that would be
-    found in 95 of 100 cases.
-    """
-
-    adjusted_p: float = 1.0
-    counts: bool = False
-    threshold: float | None = None
-    detectable: float | None = None
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """How many of the last checks of this champion said drifted, this one included, and how many must."""
-
-    found: int
-    needed: int
-    checks: int
-
-
-@dataclass(frozen=True)
-class DriftVerdict:
-    """The outcome of a drift check.
-
-    Attributes
-    ----------
-    state : {"stable", "watch", "drifted", "insufficient_data"}
-    reasons : tuple of str
-        In plain words with numbers, the most important first. Never empty.
-    signals : tuple of JudgedSignal
-    reference_rows, current_rows : int
-    live_accuracy, reference_accuracy : Accuracy or None
-        On labelled rows newer than the champion, and on the reference rows.
-    estimated_accuracy : Accuracy or None
-        Of the current rows, from how sure the champion is of its answers: an estimate without labels.
-    actions : tuple of {"retrain", "ask_for_labels"}
-        What the policy asks for.
-    alone : {"stable", "watch", "drifted", "insufficient_data"} or None
-        What this check says before earlier ones are asked to confirm it; None if that makes no difference.
-    confirmation : Confirmation or None
-        How often drift was found lately; None where one check is enough.
-    level : float or None
-        The adjusted p-value from which a signal counts, calibrated for the budget of false alarms.
-    false_alarm_days : int or None
-        The budget: at most one false alarm in so many daily checks.
-    detectable : tuple of str
-        The smallest shifts that a check of this size would find in 95 of 100 cases, in plain words.
-    """
-
-    state: State
-    reasons: tuple[str, ...]
-    signals: tuple[JudgedSignal, ...]
-    reference_rows: int
-    current_rows: int
-    live_accuracy: Accuracy | None = None
-    reference_accuracy: Accuracy | None = None
-    estimated_accuracy: Accuracy | None = None
-    actions: tuple[Action, ...] = ()
-    alone: State | None = None
-    confirmation: Confirmation | None = None
-    level: float | None = None
-    false_alarm_days: int | None = None
-    detectable: tuple[str, ...] = ()
-
-    @property
-    def retrain(self) -> bool:
-        """Whether the champion should be retrained."""
-        return "retrain" in self.actions
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON types."""
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {**plain, "retrain": self.retrain}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> DriftVerdict:
-        """Return the verdict that `to_dict` wrote."""
-        return cls(
-            state=data["state"],
-            reasons=tuple(data["reasons"]),
-            signals=tuple(JudgedSignal(**signal) for signal in data["signals"]),
-            reference_rows=data["reference_rows"],
-            current_rows=data["current_rows"],
-            live_accuracy=_accuracy(data["live_accuracy"]),
-            reference_accuracy=_accuracy(data["reference_accuracy"]),
-            estimated_accuracy=_accuracy(data.get("estimated_accuracy")),
-            actions=tuple(data.get("actions", ("retrain",) if data["retrain"] else ())),
-            alone=data.get("alone"),
-            confirmation=Confirmation(**data["confirmation"]) if data.get("confirmation") else None,
-            level=data.get("level"),
-            false_alarm_days=data.get("false_alarm_days"),
-            detectable=tuple(data.get("detectable", ())),
-        )
 
 
 @dataclass(frozen=True)
 class _Finding:
     state: State
     reason: str
+    accuracy: bool = False
 
 
 def judge_drift(
@@ -155,6 +55,9 @@ def judge_drift(
     reference_rows: int,
     current_rows: int,
     policy: DriftPolicy,
+    estimated_accuracy: Accuracy | None = None,
+    calibration: Calibration | None = None,
+    earlier: Sequence[State] = (),
 ) -> DriftVerdict:
     """Decide whether the current texts have drifted from the reference; the rules are the module's.
 
@@ -169,58 +72,143 @@ def judge_drift(
     reference_rows, current_rows : int
         Rows behind the signals.
     policy : DriftPolicy
-        Error rate, smallest samples, smallest effects.
+        Budget of false alarms, smallest samples, smallest effects, confirmation.
+    estimated_accuracy : Accuracy or None
+        Of the current rows, from how sure the champion is; see `sentiment.drift.accuracy.estimate_accuracy`.
+    calibration : Calibration or None
+        For these sizes; without one, the level is one in ``policy.false_alarm_days``.
+    earlier : sequence of str
+        What earlier checks of the same champion found by themselves (`DriftVerdict.alone`), the newest first.
     """
-    judged = judge_signals(signals, policy=policy)
-    findings = []
-    if live_accuracy and reference_accuracy and min(live_accuracy.rows, reference_accuracy.rows) >= policy.min_labelled:
-        findings.append(_judge_accuracy(live=live_accuracy, reference=reference_accuracy, policy=policy))
+    level = calibration.level if calibration else 1 / policy.false_alarm_days
     lacking = _lacking(reference_rows=reference_rows, current_rows=current_rows, policy=policy)
-    if lacking:
-        judged = tuple(JudgedSignal(**{**asdict(signal), "counts": False}) for signal in judged)
-    else:
-        findings.extend(_judge_distributions(judged, policy=policy))
-    state: State = "insufficient_data"
-    if findings:
-        state = max((finding.state for finding in findings), key=_SEVERITY.index)
+    judged = judge_signals(signals, policy=policy, level=level, calibration=calibration, enough=not lacking)
+    findings = [] if lacking else _judge_distributions(judged, policy=policy)
+    if live_accuracy and reference_accuracy and min(live_accuracy.rows, reference_accuracy.rows) >= policy.min_labelled:
+        findings.insert(0, _judge_accuracy(live=live_accuracy, reference=reference_accuracy, policy=policy))
+    elif estimated_accuracy and reference_accuracy and not lacking:
+        findings.extend(_judge_estimate(estimated_accuracy, reference=reference_accuracy, policy=policy))
+    alone: State = max((f.state for f in findings), key=_SEVERITY.index) if findings else "insufficient_data"
+    state, confirmation, unconfirmed = _confirmed(alone, earlier=earlier, policy=policy)
     ordered = sorted(findings, key=lambda finding: -_SEVERITY.index(finding.state))
+    labelled = live_accuracy is not None and live_accuracy.rows >= policy.min_labelled
     return DriftVerdict(
         state=state,
-        reasons=(*(finding.reason for finding in ordered), *lacking),
+        reasons=(*unconfirmed, *(finding.reason for finding in ordered), *lacking),
         signals=judged,
         reference_rows=reference_rows,
         current_rows=current_rows,
         live_accuracy=live_accuracy,
         reference_accuracy=reference_accuracy,
-        actions=("retrain",) if state == "drifted" else (),
+        estimated_accuracy=estimated_accuracy,
+        actions=_actions(state, findings, labelled=labelled),
+        alone=alone,
+        confirmation=confirmation,
+        level=level,
+        false_alarm_days=policy.false_alarm_days,
+        detectable=detectable_shifts(judged, live=live_accuracy, reference=reference_accuracy, policy=policy)
+        if calibration
+        else (),
     )
 
 
-def judge_signals(signals: Sequence[Signal], *, policy: DriftPolicy) -> tuple[JudgedSignal, ...]:
-    """Return the signals with Holm-adjusted p-values and whether each counts."""
-    adjusted = holm([signal.p_value for signal in signals])
-    return tuple(
-        JudgedSignal(
-            **asdict(signal),
-            adjusted_p=p_value,
-            counts=p_value <= policy.alpha and signal.distance >= policy.min_distance,
+def judge_samples(
+    *,
+    reference: Sample,
+    current: Sample,
+    policy: DriftPolicy,
+    live_accuracy: Accuracy | None = None,
+    reference_accuracy: Accuracy | None = None,
+    calibration: Calibration | None = None,
+    earlier: Sequence[State] = (),
+) -> DriftVerdict:
+    """Compare two samples and decide; see `judge_drift`."""
+    estimated = None
+    if reference_accuracy and reference.confidence is not None and current.confidence is not None and len(current):
+        estimated = estimate_accuracy(
+            reference=reference_accuracy,
+            reference_confidence=reference.confidence,
+            confidence=current.confidence,
         )
-        for signal, p_value in zip(signals, adjusted, strict=True)
+    return judge_drift(
+        signals=compare(reference=reference, current=current),
+        live_accuracy=live_accuracy,
+        reference_accuracy=reference_accuracy,
+        reference_rows=len(reference),
+        current_rows=len(current),
+        policy=policy,
+        estimated_accuracy=estimated,
+        calibration=calibration,
+        earlier=earlier,
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's step-down adjusted p-values, in the order given."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
+def judge_signals(
+    signals: Sequence[Signal],
+    *,
+    policy: DriftPolicy,
+    level: float,
+    calibration: Calibration | None = None,
+    enough: bool = True,
+) -> tuple[JudgedSignal, ...]:
+    """Return the signals with Holm-adjusted p-values, thresholds, and whether each counts.
+
+    The calibrated level holds for signals that decide; of the others, whose alarms it does not count, none counts
+    above one in ``policy.false_alarm_days``. A threshold is what the signal's distance had to reach given what else
+    counts; `enough` False lets none count.
+    """
+    adjusted = holm([signal.p_value for signal in signals])
+    strict = min(level, 1 / policy.false_alarm_days)
+    judged = []
+    for signal, p_value in zip(signals, adjusted.tolist(), strict=True):
+        smallest = smallest_distance(signal.name, policy)
+        own = level if signal.name in policy.decisive else strict
+        significant = p_value <= own
+        counts = enough and significant and signal.distance >= smallest
+        threshold = detectable = None
+        if calibration and signal.name in calibration.noise:
+            clearer = int(((adjusted <= own) & (adjusted < p_value)).sum())
+            chance = calibration.noise[signal.name].distance(own / (len(signals) - clearer))
+            threshold = max(smallest, min(chance, signal.distance) if significant else chance)
+            detectable = calibration.detectable(signal.name, threshold)
+        judged.append(
+            JudgedSignal(
+                **asdict(signal), adjusted_p=p_value, counts=counts, threshold=threshold, detectable=detectable
+            )
+        )
+    return tuple(judged)
+
+
+def smallest_distance(name: str, policy: DriftPolicy) -> float:
+    """Return the smallest distance of a signal that matters."""
+    return {TEXT: policy.min_text_distance, WORD: policy.min_word_distance}.get(name, policy.min_distance)
+
+
+def _confirmed(
+    alone: State, *, earlier: Sequence[State], policy: DriftPolicy
+) -> tuple[State, Confirmation | None, tuple[str, ...]]:
+    if policy.confirm_of == 1:
+        return alone, None, ()
+    found = [alone, *earlier[: policy.confirm_of - 1]].count("drifted")
+    confirmation = Confirmation(found, policy.confirm_checks, policy.confirm_of)
+    if alone != "drifted" or found >= policy.confirm_checks:
+        return alone, confirmation, ()
+    wait = (
+        f"Drift is not confirmed yet: {found} of the last {policy.confirm_of} checks found it, "
+        f"{policy.confirm_checks} must."
+    )
+    return "watch", confirmation, (wait,)
+
+
+def _actions(state: State, findings: Sequence[_Finding], *, labelled: bool) -> tuple[Action, ...]:
+    if state == "drifted" and labelled:
+        return ("retrain",)
+    doubtful = any(finding.accuracy and finding.state != "stable" for finding in findings)
+    return ("ask_for_labels",) if (state == "drifted" or doubtful) and not labelled else ()
 
 
 def _judge_accuracy(*, live: Accuracy, reference: Accuracy, policy: DriftPolicy) -> _Finding:
-    sure = sure_loss(live=live, reference=reference, alpha=policy.alpha)
+    sure = sure_loss(live=live, reference=reference, alpha=1 / policy.false_alarm_days)
     facts = (
         f"live accuracy is {live.value:.1%} on {live.rows:,} newly labelled rows "
         f"({live.low:.1%} to {live.high:.1%}), against {reference.value:.1%} on held-out rows"
@@ -230,39 +218,58 @@ def _judge_accuracy(*, live: Accuracy, reference: Accuracy, policy: DriftPolicy)
             "drifted",
             f"The champion is wrong more often: {facts}. It lost at least {_points(sure)}; "
             f"{_points(policy.max_accuracy_loss)} are allowed.",
+            accuracy=True,
         )
     if sure > 0:
         return _Finding(
             "watch",
             f"The champion is somewhat less accurate: {facts}. The loss is real, but it is not certain "
             f"that it exceeds the {_points(policy.max_accuracy_loss)} allowed.",
+            accuracy=True,
         )
-    return _Finding("stable", f"The champion holds: {facts}.")
+    return _Finding("stable", f"The champion holds: {facts}.", accuracy=True)
 
 
-def _judge_distributions(judged: Sequence[JudgedSignal], *, policy: DriftPolicy) -> list[_Finding]:
-    counting = sorted((signal for signal in judged if signal.counts), key=lambda s: -s.distance)
-    if counting:
-        return [_Finding("drifted" if s.name in DECISIVE else "watch", _moved(s, policy)) for s in counting]
-    if not judged:
-        return [_Finding("stable", "There was nothing to compare.")]
-    largest = max(judged, key=lambda signal: signal.distance)
+def _judge_estimate(estimate: Accuracy, *, reference: Accuracy, policy: DriftPolicy) -> list[_Finding]:
+    if reference.value - estimate.high <= policy.max_accuracy_loss:
+        return []
     return [
         _Finding(
-            "stable",
-            f"No signal moved far enough: the largest distance is {largest.distance:.2f} "
-            f"({TITLES.get(largest.name, largest.name).lower()}); "
-            f"{policy.min_distance:.2f} and more counts, if it is more than chance.",
+            "watch",
+            f"The champion is less sure of its answers: by an estimate without labels {estimate.value:.1%} of them are "
+            f"right ({estimate.low:.1%} to {estimate.high:.1%}), against {reference.value:.1%} on held-out rows.",
+            accuracy=True,
         )
     ]
 
 
+def _judge_distributions(judged: Sequence[JudgedSignal], *, policy: DriftPolicy) -> list[_Finding]:
+    counting = sorted((signal for signal in judged if signal.counts), key=_exceeds)[::-1]
+    if counting:
+        return [_Finding("drifted" if s.name in policy.decisive else "watch", _moved(s, policy)) for s in counting]
+    if not judged:
+        return [_Finding("stable", "There was nothing to compare.")]
+    largest = max(judged, key=_exceeds)
+    needed = largest.threshold or smallest_distance(largest.name, policy)
+    return [
+        _Finding(
+            "stable",
+            f"No signal moved far enough: the nearest to its threshold is "
+            f"{TITLES.get(largest.name, largest.name).lower()}, distance {largest.distance:.3f} of {needed:.3f}.",
+        )
+    ]
+
+
+def _exceeds(signal: JudgedSignal) -> float:
+    return signal.distance / signal.threshold if signal.threshold else signal.distance
+
+
 def _moved(signal: JudgedSignal, policy: DriftPolicy) -> str:
+    needed = signal.threshold or smallest_distance(signal.name, policy)
     return (
         f"{TITLES.get(signal.name, signal.name)} moved: {signal.description} went from "
         f"{show(signal, signal.reference)} to {show(signal, signal.current)} "
-        f"(distance {signal.distance:.2f}, where {policy.min_distance:.2f} counts; "
-        f"p {show_p(signal.adjusted_p)})."
+        f"(distance {signal.distance:.3f}, where {needed:.3f} counts; p {show_p(signal.adjusted_p)})."
     )
 
 
@@ -275,21 +282,5 @@ def _lacking(*, reference_rows: int, current_rows: int, policy: DriftPolicy) -> 
     )
 
 
-def show(signal: Signal, value: float) -> str:
-    """Return a signal's figure as people read it: a share in percent, a length as a number."""
-    if signal.name in {PREDICTION_MIX, UNKNOWN_WORDS}:
-        return f"{value:.1%}"
-    return f"{value:.2f}" if signal.name == SCORES else f"{value:,.0f}"
-
-
-def show_p(p_value: float) -> str:
-    """Return a p-value as people read it."""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
-
-
 def _points(share: float) -> str:
     return f"{100 * share:.1f} points"
-
-
-def _accuracy(data: Mapping[str, Any] | None) -> Accuracy | None:
-    return None if data is None else Accuracy(**data)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from sentiment.drift.accuracy import Accuracy
 from sentiment.drift.archive import DriftCheck, check_page, fingerprint, publish_check
-from sentiment.drift.check import judge_drift
+from sentiment.drift.calibration import calibrate
+from sentiment.drift.check import judge_samples
 from sentiment.drift.reading import read_side, with_labels_of
 from sentiment.drift.run import accuracy_of, how_many, sample_of, sources_of
+from sentiment.drift.sample import Sample, measure
 from sentiment.drift.sampling import SampledRows, digest
 from sentiment.drift.sides import Side, SnapshotSide, WindowSide, parse_side
-from sentiment.drift.signals import Sample, compare, measure
 from sentiment.drift.words import crossed_unknown_share
 from sentiment.errors import DataError
 from sentiment.labels import LABELS
@@ -79,13 +80,14 @@ def compare_sides(
     ]
     if scorer is None:
         sides = _with_unknown_words(*sides)
-    verdict = judge_drift(
-        signals=compare(reference=sides[0], current=sides[1]),
+    days, decisive = policy.false_alarm_days, frozenset(policy.decisive)
+    verdict = judge_samples(
+        reference=sides[0],
+        current=sides[1],
         live_accuracy=_unlearned(sides[1], settings),
         reference_accuracy=_unlearned(sides[0], settings),
-        reference_rows=len(old.rows),
-        current_rows=len(new.rows),
         policy=policy,
+        calibration=calibrate(sides[0], current_rows=len(new.rows), days=days, decisive=decisive),
     )
     key = fingerprint(
         str(reference), str(current), digest(old), digest(new), champion and champion.digest, policy.model_dump()

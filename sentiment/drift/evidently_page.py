@@ -8,7 +8,7 @@ import warnings
 from itertools import count
 from typing import TYPE_CHECKING
 
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
 
 if TYPE_CHECKING:
     import pandas as pd

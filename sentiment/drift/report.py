@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.drift.accuracy import Accuracy
-from sentiment.drift.check import TITLES, DriftVerdict, JudgedSignal, show, show_p
-from sentiment.drift.signals import Sample
+from sentiment.drift.sample import Sample
+from sentiment.drift.verdict import TITLES, DriftVerdict, JudgedSignal, show, show_p
 from sentiment.drift.words import MovedWord, MovedWords
 
 EXAMPLE_CHARACTERS = 400

@@ -19,12 +19,14 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
-from sentiment.drift.archive import DriftCheck, fingerprint, publish_check
-from sentiment.drift.check import judge_drift
+from sentiment.drift.archive import DriftCheck, fingerprint, list_checks, publish_check, read_check
+from sentiment.drift.calibrations import calibrated
+from sentiment.drift.check import judge_samples
 from sentiment.drift.reading import read_side, with_labels_of
+from sentiment.drift.sample import Sample, measure
 from sentiment.drift.sampling import SampledRows, digest
 from sentiment.drift.sides import Side, SnapshotSide, WindowSide
-from sentiment.drift.signals import Sample, compare, measure
+from sentiment.drift.verdict import State
 from sentiment.errors import DataError
 from sentiment.reviews.table import TIMESTAMP, Reviews, parse_snapshot, read_snapshot, snapshot_before
 from sentiment.settings import Settings
@@ -74,13 +76,17 @@ def check_drift(
     window = WindowSide(start if start is not None else end - timedelta(days=settings.drift.window_days), end)
     champion = registry.champion_at(window.end)
     seen = _gather(settings, champion, registry.load_scorer(champion), window)
-    verdict = judge_drift(
-        signals=compare(reference=seen.reference, current=seen.current),
+    storage, rows = Storage(settings), len(seen.current)
+    verdict = judge_samples(
+        reference=seen.reference,
+        current=seen.current,
         live_accuracy=seen.live_accuracy,
         reference_accuracy=seen.reference_accuracy,
-        reference_rows=len(seen.reference),
-        current_rows=len(seen.current),
         policy=settings.drift,
+        calibration=calibrated(
+            storage, seen.reference, champion=champion.digest, current_rows=rows, policy=settings.drift
+        ),
+        earlier=_found_before(storage, champion.version, window, most=settings.drift.confirm_of - 1),
     )
     key = fingerprint(champion.digest, champion.snapshot, seen.key, str(window), settings.drift.model_dump())
     check = DriftCheck(
@@ -100,7 +106,22 @@ def check_drift(
         "Window": f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
         **seen.left_out,
     }
-    return publish_check(Storage(settings), check, facts=facts, reference=seen.reference, current=seen.current)
+    return publish_check(storage, check, facts=facts, reference=seen.reference, current=seen.current)
+
+
+def _found_before(storage: Storage, champion: str, window: WindowSide, *, most: int) -> list[State]:
+    """Return what the checks of windows of this length that ended earlier found by themselves, the newest first."""
+    found: dict[datetime, State] = {}
+    for check_id in list_checks(storage) if most else ():
+        if f"-v{champion}-" not in check_id or check_id > f"{window.end:%Y%m%dT%H%M%S}~":
+            continue
+        check = read_check(storage, check_id)
+        if check and check.start and check.end and check.end < window.end:
+            if check.end - check.start == window.end - window.start:
+                found.setdefault(check.end, check.verdict.alone or check.verdict.state)
+            if len(found) == most:
+                break
+    return [found[end] for end in sorted(found, reverse=True)]
 
 
 @dataclass(frozen=True)
@@ -173,13 +194,13 @@ def scored(
     sources: Sequence[str] | None = None,
 ) -> Sample:
     """Measure texts, with what a scorer answers to them, and keep their labels and sources if there are any."""
-    probabilities = scorer.probabilities(texts)
+    probabilities, unknown_share = scorer.read(texts)
     return measure(
         texts,
-        scores=np.clip(probabilities @ np.linspace(0.0, 1.0, len(scorer.labels)), 0.0, 1.0),  # as Scorer.scores
+        scores=scorer.scores_of(probabilities),
         predictions=_likeliest(probabilities, scorer),
-        confidence=probabilities.max(axis=1),
-        unknown_share=scorer.unknown_share(texts),
+        confidence=probabilities.max(axis=1, initial=0.0),
+        unknown_share=unknown_share,
         labels=labels if labels is not None and any(label is not None for label in labels) else None,
         sources=sources,
     )

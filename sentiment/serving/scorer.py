@@ -22,7 +22,7 @@ from sentiment.cleaning import Cleaning
 from sentiment.errors import IntegrityError
 from sentiment.features.cells import distinct
 from sentiment.features.chain import Chain
-from sentiment.features.tokens import batches, ngram_keys, text_keys
+from sentiment.features.tokens import NgramKeys, batches, ngram_keys, text_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
 
 FORMAT = 4
@@ -120,8 +120,12 @@ class Scorer:
         The mean position of the label when the labels are spread evenly over 0 to 1; in the binary case,
         the probability of the positive label.
         """
+        return self.scores_of(self.probabilities(texts))
+
+    def scores_of(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the scores that go with probabilities of the labels, shape (texts, labels)."""
         positions = np.linspace(0.0, 1.0, len(self.labels))
-        scores: NDArray[np.float64] = np.clip(self.probabilities(texts) @ positions, 0.0, 1.0)
+        scores: NDArray[np.float64] = np.clip(probabilities @ positions, 0.0, 1.0)
         return scores
 
     def abstains(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -138,13 +142,18 @@ class Scorer:
             return np.array([alone]) * factor + self.intercepts
         margins = np.empty((len(texts), len(self.intercepts)))
         for batch in batches(texts, _BATCH_CHARACTERS):
-            rows, columns = self._known(texts[batch])
-            height = batch.stop - batch.start
-            factors = self._factors(np.bincount(rows, minlength=height))
-            for index, weights in enumerate(self.weights):
-                sums = np.bincount(rows, weights.take(columns), minlength=height)
-                margins[batch, index] = sums * factors + self.intercepts[index]
+            margins[batch] = self._summed(*self._known(texts[batch]), height=batch.stop - batch.start)
         return margins
+
+    def read(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `probabilities` and `unknown_share` of the texts, in one pass over them."""
+        margins, shares = np.empty((len(texts), len(self.intercepts))), np.empty(len(texts))
+        for batch in batches(texts, _BATCH_CHARACTERS):
+            ngrams = ngram_keys(texts[batch], self.max_ngram, self.chain.clean)
+            columns = self.vocabulary.columns(ngrams.keys)
+            shares[batch] = _unknown(ngrams, columns[0])
+            margins[batch] = self._summed(*distinct(ngrams.rows, columns), height=ngrams.texts)
+        return probabilities_of(margins), shares
 
     def unknown_share(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the share of each text's tokens (words, ``!``, ``?``) that the model does not know.
@@ -154,10 +163,7 @@ class Scorer:
         shares = np.empty(len(texts))
         for batch in batches(texts):
             tokens = ngram_keys(texts[batch], 1, self.chain.clean)
-            unknown = self.vocabulary.columns(tokens.keys[0]) == UNKNOWN
-            counts = np.bincount(tokens.rows, minlength=tokens.texts)
-            unknowns = np.bincount(tokens.rows, unknown, minlength=tokens.texts)
-            shares[batch] = unknowns / np.maximum(counts, 1)
+            shares[batch] = _unknown(tokens, self.vocabulary.columns(tokens.keys[0]))
         return shares
 
     def contributions(self, text: str) -> list[tuple[str, float]]:
@@ -246,6 +252,12 @@ class Scorer:
         ngrams = ngram_keys(texts, self.max_ngram, self.chain.clean)
         return distinct(ngrams.rows, self.vocabulary.columns(ngrams.keys))
 
+    def _summed(self, rows: NDArray[np.int64], columns: NDArray[np.int32], *, height: int) -> NDArray[np.float64]:
+        """Return the margins of texts that have these columns, shape (height, 1 or labels)."""
+        factors = self._factors(np.bincount(rows, minlength=height))
+        sums = [np.bincount(rows, weights.take(columns), minlength=height) * factors for weights in self.weights]
+        return np.column_stack(sums) + self.intercepts
+
     def _columns_of(self, text: str) -> NDArray[np.int32]:
         """Return the columns of the n-grams of one text that are known, ascending."""
         columns = self.vocabulary.known(text_keys(text, self.max_ngram, self.chain.clean))
@@ -290,6 +302,13 @@ class Scorer:
         if problem := _problem(scorer):
             raise ValueError(problem)
         return scorer
+
+
+def _unknown(tokens: NgramKeys, columns: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the share of each text's tokens that have no column; 0 for a text without tokens."""
+    counts = np.bincount(tokens.rows, minlength=tokens.texts)
+    unknowns = np.bincount(tokens.rows, columns == UNKNOWN, minlength=tokens.texts)
+    return unknowns / np.maximum(counts, 1)
 
 
 def _problem(scorer: Scorer) -> str:

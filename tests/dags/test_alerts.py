@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sentiment.drift.archive import DriftCheck
-from sentiment.drift.check import DriftVerdict
+from sentiment.drift.verdict import DriftVerdict
 from sentiment.errors import DataError
 from sentiment.settings import load_settings
 from sentiment.storage import Storage

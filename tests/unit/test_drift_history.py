@@ -89,6 +89,29 @@ def test_a_past_window_is_checked_as_it_would_have_been_then(
     assert (again.id, again.verdict) == (then.id, then.verdict)
 
 
+def test_drift_is_confirmed_by_the_checks_of_windows_that_ended_earlier_and_by_no_others(
+    settings: Settings, registry: Registry, tmp_path: Path
+) -> None:
+    policy = settings.drift.model_copy(update={"confirm_checks": 2, "confirm_of": 3, "reference_rows": 300})
+    patient = settings.model_copy(update={"drift": policy})
+    ingest(settings, paths=[write_sample(tmp_path / "film.csv", "film", 800, seed=1)])
+    make_champion(settings, registry)
+    asked_at = datetime.now(UTC)
+    answer(settings, "kitchen", seed=2, at=asked_at, version="1")
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    ends = [datetime.now(UTC) + i * hour for i in range(3)]
+
+    def check(end: datetime, *, length: timedelta = day) -> tuple[str, str | None]:
+        found = check_drift(patient, registry=registry, start=end - length, end=end).verdict
+        return found.state, found.alone
+
+    assert check(ends[2]) == ("watch", "drifted"), "nobody has found it before"
+    assert check(ends[0]) == ("watch", "drifted"), "the later check is none before this one"
+    assert check(ends[0]) == ("watch", "drifted"), "asked again, it does not confirm itself"
+    assert check(ends[1], length=2 * day) == ("watch", "drifted"), "windows of another length do not confirm it"
+    assert check(ends[1]) == ("drifted", "drifted")
+
+
 def test_the_snapshot_of_a_moment_is_the_newest_that_was_there(settings: Settings, tmp_path: Path) -> None:
     storage, moments = Storage(settings), [datetime.now(UTC)]
     for seed in (1, 2):

@@ -131,6 +131,13 @@ def test_unknown_share_counts_tokens_outside_the_vocabulary(scorer: Scorer) -> N
     assert scorer.unknown_share(["zzz yyy"])[0] == 1
 
 
+def test_one_pass_reads_the_same_as_two(scorer: Scorer) -> None:
+    texts = ["", "zzz", "wonderful terrible film was qqq!", "the film " * 400]
+    probabilities, unknown_share = scorer.read(texts)
+    assert np.array_equal(probabilities, scorer.probabilities(texts))
+    assert np.array_equal(unknown_share, scorer.unknown_share(texts))
+
+
 def test_a_saved_scorer_comes_back_the_same(scorer: Scorer, tmp_path: Path) -> None:
     path, texts = tmp_path / "new" / "scorer.npz", ["wonderful film", "terrible", "été"]
     scorer.save(path)

@@ -1,0 +1,64 @@
+"""Calibrations, kept with the champion they belong to: one costs seconds, and serves every check of about its size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from sentiment.drift.calibration import Calibration, calibrate
+from sentiment.drift.sample import Sample
+from sentiment.settings import DriftPolicy
+from sentiment.storage import Storage
+
+FOLDER = "drift/calibrations"
+_VERSION = 1  # of the signals and how they are resampled: another one makes all of them anew
+_SMALLEST = 25
+
+
+def calibrated(
+    storage: Storage, reference: Sample, *, champion: str, current_rows: int, policy: DriftPolicy
+) -> Calibration | None:
+    """Return the calibration for a check of `current_rows` rows, made once and then read.
+
+    Parameters
+    ----------
+    storage : Storage
+    reference : Sample
+    champion : str
+        The digest of the model that gave the reference its scores.
+    current_rows : int
+    policy : DriftPolicy
+
+    Returns
+    -------
+    Calibration or None
+        None where a side has too few rows to be compared.
+    """
+    if min(len(reference), current_rows) < policy.min_rows:
+        return None
+    size = nearest_size(current_rows)
+    path = f"{FOLDER}/{champion}/{_key(reference, size, policy)}.json"
+    kept = storage.read_json(path)
+    if kept is None:
+        made = calibrate(
+            reference, current_rows=size, days=policy.false_alarm_days, decisive=frozenset(policy.decisive)
+        )
+        kept = made.to_dict() if made else None
+        storage.write(path, json.dumps(kept).encode())
+    return Calibration.from_dict(kept).at(current_rows) if kept else None
+
+
+def nearest_size(rows: int) -> int:
+    """Return the size, of 25, 50, 100, 200 and so on, that is nearest in proportion."""
+    size = _SMALLEST
+    while size * 2**0.5 < rows:
+        size *= 2
+    return size
+
+
+def _key(reference: Sample, size: int, policy: DriftPolicy) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for text in reference.texts:
+        digest.update(text.encode(errors="replace") + b"\0")
+    digest.update(repr((_VERSION, size, policy.false_alarm_days, sorted(policy.decisive))).encode())
+    return f"{size}-{digest.hexdigest()}"

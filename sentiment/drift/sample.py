@@ -1,0 +1,189 @@
+"""One side of a drift check: texts, and what is measured on each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from sentiment.features.hashed import HashedNgramVectorizer
+from sentiment.reviews.language import languages_of
+
+COLUMNS = 1 << 15
+LANGUAGE_ROWS, TEXT_ROWS = 200, 2_500
+"""Rows that are enough to see the smallest shift of languages, or of words, that matters; more only cost time."""
+
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&#?\w{2,8};|https?://\S+|www\.\S+")
+_SCRIPTS: tuple[tuple[str, str], ...] = (
+    ("Latin", r"A-Za-z\u00c0-\u024f\u1e00-\u1eff"),
+    ("Greek", r"\u0370-\u03ff\u1f00-\u1fff"),
+    ("Cyrillic", r"\u0400-\u052f"),
+    ("Hebrew", r"\u0590-\u05ff"),
+    ("Arabic", r"\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff"),
+    ("Indic", r"\u0900-\u0dff"),
+    ("Thai", r"\u0e00-\u0e7f"),
+    ("Kana", r"\u3040-\u30ff"),
+    ("Hangul", r"\u1100-\u11ff\uac00-\ud7af"),
+    ("Han", r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"),
+)
+_OF_SCRIPT = tuple((name, re.compile(f"[{letters}]")) for name, letters in _SCRIPTS)
+_SEEN_OF_SCRIPT = 300  # characters of a text by which its script is told
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One side of a comparison: texts and what was measured on them, row by row.
+
+    Attributes
+    ----------
+    texts : tuple of str
+    scores, confidence, unknown_share : array of shape (n,) or None
+        What the champion said: 0 negative to 1 positive, the probability of its answer, the share of words that
+        it does not know. None when no model was there.
+    predictions : tuple of str or None
+        The champion's answers.
+    labels : tuple of (str or None) or None
+        The right answers, where somebody gave them.
+    sources : tuple of str or None
+        Where the texts came from.
+    """
+
+    texts: tuple[str, ...]
+    scores: NDArray[np.float64] | None = None
+    predictions: tuple[str, ...] | None = None
+    unknown_share: NDArray[np.float64] | None = None
+    confidence: NDArray[np.float64] | None = None
+    labels: tuple[str | None, ...] | None = None
+    sources: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def characters(self) -> NDArray[np.float64]:
+        """Length of each text in characters."""
+        return self._measured(len)
+
+    @cached_property
+    def words(self) -> NDArray[np.float64]:
+        """Length of each text in words, as white space parts them."""
+        return self._measured(lambda text: len(text.split()))
+
+    @cached_property
+    def markup(self) -> NDArray[np.float64]:
+        """Share of each text's characters that are HTML tags, entities or links."""
+        return self._measured(_markup_share)
+
+    @cached_property
+    def scripts(self) -> tuple[str, ...]:
+        """The script that each text begins in; "none" for a text without letters."""
+        return tuple(map(_script_of, self.texts))
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of up to `LANGUAGE_ROWS` texts; "unknown" where that is not certain."""
+        return tuple(languages_of(self._spread(LANGUAGE_ROWS)))
+
+    @cached_property
+    def features(self) -> sparse.csr_matrix:
+        """Which words up to `TEXT_ROWS` texts have: `COLUMNS` columns, rows of length 1, or 0 for one without words."""
+        return word_rows(self.spread_texts)
+
+    @property
+    def spread_texts(self) -> list[str]:
+        """The texts behind `features`."""
+        return self._spread(TEXT_ROWS)
+
+    def take(self, rows: NDArray[np.intp]) -> Sample:
+        """Return some rows, with what was measured on them already."""
+        taken = Sample(
+            texts=tuple(self.texts[row] for row in rows),
+            **{name: None if values is None else _rows(values, rows) for name, values in self._given().items()},
+        )
+        for name in ("characters", "words", "markup", "scripts"):
+            if name in self.__dict__:
+                taken.__dict__[name] = _rows(self.__dict__[name], rows)
+        return taken
+
+    def _spread(self, most: int) -> list[str]:
+        """Return up to so many of the texts, evenly spread."""
+        return [self.texts[place] for place in spread(len(self), most)]
+
+    def _given(self) -> dict[str, Any]:
+        names = ("scores", "predictions", "unknown_share", "confidence", "labels", "sources")
+        return {name: getattr(self, name) for name in names}
+
+    def _measured(self, measure_one: Callable[[str], float]) -> NDArray[np.float64]:
+        return np.fromiter(map(measure_one, self.texts), dtype=np.float64, count=len(self))
+
+
+def measure(
+    texts: Sequence[str],
+    *,
+    scores: ArrayLike | None = None,
+    predictions: Sequence[str] | None = None,
+    unknown_share: ArrayLike | None = None,
+    confidence: ArrayLike | None = None,
+    labels: Sequence[str | None] | None = None,
+    sources: Sequence[str] | None = None,
+) -> Sample:
+    """Return texts as a sample, with what a model said of them beside it.
+
+    Raises
+    ------
+    ValueError
+        Something is not given for each text.
+    """
+    sample = Sample(
+        texts=tuple(texts),
+        scores=None if scores is None else np.asarray(scores, dtype=np.float64),
+        predictions=None if predictions is None else tuple(predictions),
+        unknown_share=None if unknown_share is None else np.asarray(unknown_share, dtype=np.float64),
+        confidence=None if confidence is None else np.asarray(confidence, dtype=np.float64),
+        labels=None if labels is None else tuple(labels),
+        sources=None if sources is None else tuple(sources),
+    )
+    for name, values in sample._given().items():
+        if values is not None and len(values) != len(sample):
+            raise ValueError(f"{len(values)} {name} for {len(sample)} texts")
+    return sample
+
+
+def spread(rows: int, most: int) -> NDArray[np.intp]:
+    """Return up to `most` row numbers, evenly spread over all rows."""
+    return np.linspace(0, rows, min(rows, most), endpoint=False).astype(np.intp)
+
+
+def word_rows(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Return which words each text has: shape (n, `COLUMNS`), rows of length 1, or 0 for a text without words."""
+    found = HashedNgramVectorizer(max_ngram=1, n_features=COLUMNS, binary=True).transform(texts)
+    sizes = np.diff(found.indptr)
+    norms = np.repeat(1 / np.sqrt(np.maximum(sizes, 1)), sizes)
+    return sparse.csr_matrix((norms.astype(np.float32), found.indices, found.indptr), shape=found.shape)
+
+
+def _rows(values: Any, rows: NDArray[np.intp]) -> Any:
+    return tuple(values[row] for row in rows) if isinstance(values, tuple) else values[rows]
+
+
+def _markup_share(text: str) -> float:
+    if not any(sign in text for sign in ("<", "&", "://", "www.")):
+        return 0.0
+    return sum(end - begin for begin, end in (found.span() for found in _MARKUP.finditer(text))) / len(text)
+
+
+def _script_of(text: str) -> str:
+    start = text[:_SEEN_OF_SCRIPT]
+    if start.isascii():
+        return "Latin" if any(map(str.isalpha, start)) else "none"
+    counts = {name: len(letters.findall(start)) for name, letters in _OF_SCRIPT}
+    most = max(counts, key=counts.__getitem__)
+    if counts[most]:
+        return most
+    return "other" if any(map(str.isalpha, start)) else "none"

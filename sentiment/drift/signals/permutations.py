@@ -1,0 +1,37 @@
+"""Permutation tests: the same texts, dealt to two sides at random, and how far in the tail a value lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import pearson3, skew
+
+from sentiment.drift.signals.signal import unit
+
+PERMUTATIONS = 200
+_AT_ONCE = 50
+_SEED = 20_260_101
+
+
+def deals(rows: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
+    """Deal ``sum(rows)`` texts to two sides `PERMUTATIONS` times, always in the same ways.
+
+    Yields arrays of shape (texts, some of the permutations), with ones for what goes to the second side.
+    """
+    rng = np.random.default_rng(_SEED)
+    for _ in range(PERMUTATIONS // _AT_ONCE):
+        dealt = np.zeros((sum(rows), _AT_ONCE), dtype=np.float32)
+        for column in range(_AT_ONCE):
+            dealt[rng.choice(sum(rows), rows[1], replace=False), column] = 1
+        yield dealt
+
+
+def tail(value: float, drawn: NDArray[np.float64]) -> float:
+    """Return the chance of a value this large or larger, by a Pearson type III curve through what was drawn."""
+    spread = float(drawn.std())
+    if spread < 1e-12:
+        return 1.0
+    lean = max(float(skew(drawn)), 0.0)  # a sum of weighted chi-squares leans to the right
+    return unit(float(pearson3.sf((value - float(drawn.mean())) / spread, lean)))

@@ -1,0 +1,101 @@
+"""Two sets of texts, compared word by word: a kernel two-sample test with permutations.
+
+The statistic is the unbiased squared maximum mean discrepancy (Gretton et al. 2012, "A kernel two-sample test")
+under the linear kernel of rows of length 1 that say which words a text has. Without weights for rare words it is
+deaf to names (the films that happen to be reviewed) and hears function words, marks and everyday words, by which
+one kind of text differs from another: on film reviews other films moved it by 0.016, a tenth of sentences from
+elsewhere by 0.045, where tf-idf gave 0.040 and 0.055.
+
+The distance is ``sqrt(MMD² / (|mean|² + |mean|²))``: 0 for the same texts, 1 for texts without a common word, and in
+proportion to the share of foreign texts that are mixed in.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from sentiment.drift.signals.permutations import deals, tail
+from sentiment.drift.signals.signal import Signal
+
+
+def text_shift(name: str, *, reference: sparse.csr_matrix, current: sparse.csr_matrix) -> Signal:
+    """Compare the words of two sets of texts, as rows of length 1.
+
+    The p-value comes from a Pearson type III curve through the first three moments of the permutations, so
+    that it can be smaller than one in their number. Fewer than two
+    texts with words on a side give distance 0 and p-value 1.
+    """
+    old, new = _worded(reference), _worded(current)
+    description = "how alike two texts are (two of the reference, one of each side)"
+    if min(old.shape[0], new.shape[0]) < 2:
+        return Signal(name, 1.0, 0.0, 0.0, 0.0, description)
+    rows = (old.shape[0], new.shape[0])
+    everything = used_columns(sparse.vstack([old, new], format="csr"))
+    actual = np.zeros((sum(rows), 1), dtype=np.float32)
+    actual[rows[0] :] = 1
+    found = mean_embeddings(everything, actual, rows=rows)
+    p_value = tail(float(found.discrepancy[0]), _permuted(everything, rows))
+    return Signal(
+        name, p_value, float(found.distances()[0]), float(found.within_old[0]), float(found.between[0]), description
+    )
+
+
+class MeanEmbeddings:
+    """How alike the texts of two sides are, for many ways to deal the same texts to two sides.
+
+    `within_old`, `within_new` and `between` are mean similarities of two different texts, shape (deals,).
+    """
+
+    def __init__(self, old: NDArray[np.float64], new: NDArray[np.float64], *, rows: tuple[int, int]) -> None:
+        n, m = rows
+        self.within_old = ((old**2).sum(axis=0) - n) / (n * (n - 1))
+        self.within_new = ((new**2).sum(axis=0) - m) / (m * (m - 1))
+        self.between = (old * new).sum(axis=0) / (n * m)
+
+    @property
+    def discrepancy(self) -> NDArray[np.float64]:
+        """The unbiased squared maximum mean discrepancy."""
+        discrepancy: NDArray[np.float64] = self.within_old + self.within_new - 2 * self.between
+        return discrepancy
+
+    def distances(self) -> NDArray[np.float64]:
+        """Return the distances, 0 to 1."""
+        alike = np.maximum(self.within_old + self.within_new, 0)
+        share = np.divide(self.discrepancy, alike, out=np.zeros_like(alike), where=alike > 0)
+        distances: NDArray[np.float64] = np.sqrt(np.clip(share, 0, 1))
+        return distances
+
+
+def mean_embeddings(
+    features: sparse.csr_matrix,
+    current: NDArray[np.float32],
+    *,
+    rows: tuple[int, int],
+    reference: NDArray[np.float32] | None = None,
+) -> MeanEmbeddings:
+    """Deal texts to two sides.
+
+    `current` says how often each text goes to the second side, shape (texts, deals), and `reference` how often to
+    the first; without it, those go there that do not go to the second.
+    """
+    new = np.asarray(features.T @ current, dtype=np.float64)
+    if reference is not None:
+        return MeanEmbeddings(np.asarray(features.T @ reference, dtype=np.float64), new, rows=rows)
+    total = np.asarray(features.sum(axis=0), dtype=np.float64).ravel()[:, None]
+    return MeanEmbeddings(total - new, new, rows=rows)
+
+
+def _permuted(everything: sparse.csr_matrix, rows: tuple[int, int]) -> NDArray[np.float64]:
+    return np.concatenate([mean_embeddings(everything, deal, rows=rows).discrepancy for deal in deals(rows)])
+
+
+def used_columns(features: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the columns of words that occur."""
+    return features[:, np.flatnonzero(np.bincount(features.indices, minlength=features.shape[1]))]
+
+
+def _worded(features: sparse.csr_matrix) -> sparse.csr_matrix:
+    has_words = np.diff(features.indptr) > 0
+    return features if has_words.all() else features[has_words]
