@@ -21,6 +21,22 @@ HEADERS = MappingProxyType(
         "Cache-Control": "private, no-cache",
     }
 )
+EVENTS = MappingProxyType(
+    {
+        "trained": "Trained",
+        "registered": "Registered",
+        "decided": "Judged",
+        "approved": "Approved",
+        "rejected": "Rejected",
+        "promoted": "Promoted",
+        "packaged": "Packaged",
+        "canary": "Checked",
+        "deployed": "Deployed",
+        "rolled_back": "Rolled back to",
+    }
+)
+"""What people call what the ledger records."""
+
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; frame-ancestors 'self'; "
     "base-uri 'none'; form-action 'self'"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import HTMLResponse
-from sentiment_pages import answer_errors, document, page
+from sentiment_pages import EVENTS, answer_errors, document, page
 
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
@@ -29,18 +29,6 @@ if TYPE_CHECKING:
 DAG_ID = "sentiment_retrain"
 FILES_SHOWN = 12
 
-EVENTS = {
-    "trained": "Trained",
-    "registered": "Registered",
-    "decided": "Judged",
-    "approved": "Approved",
-    "rejected": "Rejected",
-    "promoted": "Promoted",
-    "packaged": "Packaged",
-    "canary": "Checked",
-    "deployed": "Deployed",
-    "rolled_back": "Rolled back to",
-}
 TONES = {
     "approved": "stable",
     "promoted": "stable",

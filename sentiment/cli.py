@@ -111,7 +111,7 @@ def train(
         str | None, typer.Option(help="Snapshot, such as reviews@v12; the latest if not given.")
     ] = None,
     because: Annotated[
-        str | None, typer.Option(help="Why, for `sentiment why`; the champion's drift check if it asks for it.")
+        str | None, typer.Option(help="Why, for `sentiment why`; the champion's drift check if it found drift.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -416,7 +416,7 @@ def _ingest_lines(result: IngestResult) -> list[str]:
 
 
 def _cause(settings: Settings, registry: Registry, because: str | None) -> Cause:
-    """Return why a model is trained: as said, or the newest drift check of the champion if it asks for it."""
+    """Return why a model is trained: as said, or the newest drift check of the champion if it found drift."""
     from sentiment.drift.archive import newest_check
     from sentiment.training.cause import Cause
 
@@ -424,7 +424,7 @@ def _cause(settings: Settings, registry: Registry, because: str | None) -> Cause
         return Cause(because)
     champion = registry.champion_or_none()
     check = newest_check(Storage(settings), champion.version) if champion else None
-    return Cause.of_drift(check.id, check.verdict.reasons) if check and check.verdict.retrain else Cause()
+    return Cause.of_drift(check.id, check.verdict.reasons) if check and check.verdict.state == "drifted" else Cause()
 
 
 def _show_decision(out: Reporter, version: str, decision: Decision, now: Standing) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from sentiment.why import Why
 
 _FILES_SHOWN = 10
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -94,17 +97,22 @@ def history(
 
 
 def why(
-    asked: Annotated[str, typer.Argument(help="Request id of an answer, a model version, or `champion`.")],
+    asked: Annotated[
+        str, typer.Argument(help="Request id of an answer, a model version, `champion`, or a day: 2026-11-14.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Tell where an answer of the API, or a model version, comes from.
 
     The version, its decision and who approved it, the training run, the snapshot, the files, and the drift that
-    caused the training.
+    caused the training. Of a day, in UTC: why it retrained, or why not.
     """
     from sentiment.why import why as stage
 
     out = Reporter(as_json=as_json)
+    if _DAY.fullmatch(asked.strip()):
+        _tell_day(asked.strip(), out)
+        return
     found = stage(load_settings(), asked)
     if as_json:
         out.result(found.to_dict())
@@ -173,6 +181,22 @@ def rollback(
         found = stage(settings, registry=Registry(settings), to=to, reason=reason)
     data = {**found.release.to_dict(), "left": found.left, "changed": found.changed, "said": found.said}
     out.result(data, found.said, f"Serving version {found.release.model_version} at {found.release.url}")
+
+
+def _tell_day(asked: str, out: Reporter) -> None:
+    from sentiment.drift.aftermath import answer
+    from sentiment.errors import SettingsError
+    from sentiment.why import why_on
+
+    try:
+        day = date.fromisoformat(asked)
+    except ValueError as error:
+        raise SettingsError(f"{asked} is not a day: {error}.", fix="Write it like 2026-11-14.") from error
+    found = why_on(load_settings(), day)
+    out.result(found.to_dict(), *answer(found))
+    checks = [(f"{c.time:%H:%M:%S}" if c.time else "", c.word, c.id, "".join(c.reasons[:1])) for c in found.checks]
+    if checks:
+        out.table("Drift checks", ["time (UTC)", "verdict", "check", "why"], checks)
 
 
 def _reign_lines(reign: Reign) -> list[str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
+from sentiment.drift.aftermath import Day, day_of
+from sentiment.drift.selection import Shelf, Wanted
 from sentiment.errors import DataError, ModelError, StorageError
 from sentiment.history import reigns
 from sentiment.ledger import Ledger, LedgerEntry
@@ -150,6 +153,13 @@ def why(settings: Settings, asked: str) -> Why:
         card=card if card in storage.list(f"reports/gate/v{version}") else None,
         entries=tuple(own),
     )
+
+
+def why_on(settings: Settings, day: date) -> Day:
+    """Gather what was checked, trained and promoted on a day; `sentiment.drift.aftermath.answer` says it in words."""
+    storage = Storage(settings)
+    checks = Shelf().select(storage, Wanted(since=day, until=day)).found
+    return day_of(day, checks=checks, entries=Ledger(storage).entries())
 
 
 def find_answer(settings: Settings, storage: Storage, request_id: str) -> GivenAnswer | None:

@@ -7,39 +7,22 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sentiment.drift.accuracy import Accuracy
-from sentiment.drift.signals import (
-    CHARACTERS,
-    LABEL_MIX,
-    LANGUAGE_MIX,
-    MARKUP,
-    MIXES,
-    PREDICTION_MIX,
-    SCORES,
-    SCRIPT_MIX,
-    TEXT,
-    UNKNOWN_WORDS,
-    WORD,
-    WORDS,
-    Signal,
-)
+from sentiment.drift.signals import Signal
+from sentiment.drift.titles import TITLES, written
 
 State = Literal["stable", "watch", "drifted", "insufficient_data"]
 Action = Literal["retrain", "ask_for_labels"]
 
-TITLES: Mapping[str, str] = {
-    SCORES: "Scores",
-    PREDICTION_MIX: "Prediction mix",
-    LABEL_MIX: "Label mix",
-    TEXT: "Words",
-    UNKNOWN_WORDS: "Unknown words",
-    WORD: "A single word",
-    CHARACTERS: "Length in characters",
-    WORDS: "Length in words",
-    MARKUP: "Markup and links",
-    LANGUAGE_MIX: "Languages",
-    SCRIPT_MIX: "Scripts",
-}
-"""What people call each signal."""
+__all__ = [
+    "TITLES",
+    "Action",
+    "Confirmation",
+    "DriftVerdict",
+    "JudgedSignal",
+    "State",
+    "show",
+    "show_p",
+]
 
 
 @dataclass(frozen=True)
@@ -142,9 +125,7 @@ class DriftVerdict:
 
 def show(signal: Signal, value: float) -> str:
     """Return a signal's figure as people read it: a share in percent, a length as a number."""
-    if signal.name in {*MIXES, UNKNOWN_WORDS, WORD, MARKUP}:
-        return f"{value:.1%}"
-    return f"{value:.2f}" if signal.name in {SCORES, TEXT} else f"{value:,.0f}"
+    return written(signal.name, value)
 
 
 def show_p(p_value: float) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -77,20 +78,23 @@ def airflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow
 
 @pytest.fixture
 def publish(airflow_server: Airflow) -> Callable[..., str]:
-    """Forget all drift checks, then write one per call, each older than the one before."""
+    """Forget all drift checks, then write one per call, each a day older than the one before unless it says when."""
     storage = airflow_server.storage
     shutil.rmtree(Path(storage.root) / "reports", ignore_errors=True)
     published: list[str] = []
     rows = {"reference_rows": 2_000, "current_rows": 640}
 
-    def write(state: State = "stable", *reasons: str) -> str:
-        end = NEWEST - timedelta(days=len(published))
+    def write(
+        state: State = "stable", *reasons: str, at: datetime | None = None, champion: str = "3", **verdict: Any
+    ) -> str:
+        end = at or NEWEST - timedelta(days=len(published))
+        said = {"signals": (), **rows, **verdict}
         check = DriftCheck(
-            id=f"{end:%Y%m%dT%H%M%S}-v3-0123abcd",
-            verdict=DriftVerdict(state, reasons or ("Nothing moved.",), signals=(), **rows),
+            id=f"{end:%Y%m%dT%H%M%S}-v{champion}-0123abcd",
+            verdict=DriftVerdict(state, reasons or ("Nothing moved.",), **said),
             start=end - timedelta(days=7),
             end=end,
-            champion="3",
+            champion=champion,
             snapshot="reviews@v12",
         )
         storage.write(f"reports/drift/{check.id}/report.html", REPORT.encode())

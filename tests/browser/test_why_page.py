@@ -91,7 +91,7 @@ def test_an_answer_leads_back_to_its_files(airflow_server, told, request_id):
     for fact in (
         "Why this answer", "Write to [email] &lt;script&gt;", "0.875", "Model version 2", "by <strong>Ada</strong>",
         "read the card", "run2", CHECK, "Scores moved by 0.31.", "reviews@v2", "film.csv", "120 reviews", "kitchen.csv",
-        'href="cards/2"', "its report has been removed",
+        'href="cards/2"', "its report has been removed", 'href="../sentiment/day?on=',
     ):  # fmt: skip
         assert fact in page, fact
     assert page.index(">Too few.<") < page.index(">Better.<"), "what objected comes first"

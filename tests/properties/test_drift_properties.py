@@ -13,7 +13,7 @@ from sentiment.drift.check import judge_drift
 from sentiment.drift.sample import Sample, measure
 from sentiment.drift.signals import compare, mix_shift, value_shift
 from sentiment.drift.verdict import DriftVerdict
-from sentiment.drift.words import crossed_unknown_share, moved_words, unusual_texts
+from sentiment.drift.words import crossed_unknown_share
 from sentiment.settings import DriftPolicy
 
 unhurried = settings(deadline=None)  # a loaded machine is no failure
@@ -134,9 +134,5 @@ def test_a_sure_loss_is_never_more_than_the_observed_one(live: Accuracy, referen
 def test_any_texts_can_be_compared(reference: list[str], current: list[str]) -> None:
     names = [signal.name for signal in compare(reference=measure(reference), current=measure(current))]
     assert names[:3] == ["text", "word", "characters"]
-    moved = moved_words(reference=reference, current=current)
-    back = moved_words(reference=current, current=reference)
-    assert [item.word for item in moved.rose] == [item.word for item in back.fell]
-    assert set(unusual_texts(current, moved=moved)) <= set(current)
     for side in crossed_unknown_share(reference=reference, current=current):
         assert np.all((side >= 0) & (side <= 1))

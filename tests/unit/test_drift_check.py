@@ -22,7 +22,7 @@ from sentiment.drift.sample import Sample, measure
 from sentiment.drift.sides import FileSide
 from sentiment.drift.signals import Signal
 from sentiment.drift.verdict import Confirmation, DriftVerdict
-from sentiment.drift.words import crossed_unknown_share, moved_words, unusual_texts
+from sentiment.drift.words import crossed_unknown_share
 from sentiment.errors import DataError, NoChampionError, SourceError
 from sentiment.labels import LabelScheme
 from sentiment.reviews.identity import split_of
@@ -293,35 +293,6 @@ def test_a_confirmation_that_can_never_come_is_refused() -> None:
 
 
 # -- words -------------------------------------------------------------------------------------------------
-
-
-def test_words_that_moved_are_found_in_both_directions_whatever_the_length() -> None:
-    rng = np.random.default_rng(9)
-
-    def texts(rows: int, words: list[str], length: int) -> list[str]:
-        return [" ".join(rng.choice(words, length)) for _ in range(rows)]
-
-    common = [f"w{letter}" for letter in "abcdefghijklmnop"]
-    moved = moved_words(reference=texts(300, [*common, "film"], 40), current=texts(300, [*common, "kettle"], 8), top=3)
-    assert [item.word for item in moved.rose] == ["kettle"]
-    assert [item.word for item in moved.fell] == ["film"]
-    assert moved.rose[0].reference == 0 < moved.rose[0].current
-
-
-def test_no_word_moves_between_two_halves_and_empty_sides_move_nothing() -> None:
-    texts = [review.text for review in generate("film", 800, seed=3)]
-    assert len(moved_words(reference=texts[:400], current=texts[400:]).rose) <= 1
-    for reference, current in (([], texts), (texts, []), (["!!"], ["??"])):
-        moved = moved_words(reference=reference, current=current)
-        assert (moved.rose, moved.fell) == ((), ())
-
-
-def test_the_most_unusual_texts_are_those_with_the_words_that_rose() -> None:
-    films = [review.text for review in generate("film", 300, seed=4)]
-    kitchen = [review.text for review in generate("kitchen", 30, seed=4)]
-    shown = unusual_texts([*films[:150], *kitchen], moved=moved_words(reference=films, current=kitchen))
-    assert len(shown) == 6
-    assert set(shown) <= set(kitchen)
 
 
 def test_cross_fitting_makes_unknown_words_comparable_without_a_model() -> None:

@@ -102,7 +102,7 @@ def test_nothing_is_made_up(loop: Settings) -> None:
 def test_the_command_line_knows_the_drift_and_the_person_behind_a_version(loop: Settings, run: Run) -> None:
     check = newest_check(Storage(loop), "1")
     assert check is not None
-    assert check.verdict.retrain
+    assert (check.verdict.state, check.verdict.actions) == ("drifted", ("ask_for_labels",)), "they came afterwards"
     status, said = run("train", "--json")
     assert status == 0
     run_id = json.loads(said)["run_id"]
