@@ -81,7 +81,10 @@ def commit(
 
     def attempt() -> tuple[bool, int | None]:
         """Return whether that settles it, and the version."""
-        table = opened()
+        try:
+            table = opened()
+        except CommitFailedError:  # another writer made the table at the same moment
+            return False, None
         if tried_on and (landed := _find(storage, uri, own, range(tried_on[0] + 1, table.version() + 1))) is not None:
             return True, landed
         if recorded(table, ids):

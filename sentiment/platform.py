@@ -27,6 +27,7 @@ from sentiment.tracking import SQLITE, ensure_database
 
 PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+_WARM = ["sentiment.warm", str(PROJECT / "dags")]
 USER = "admin"
 
 Announce = Callable[[str], None]
@@ -144,19 +145,20 @@ def stop(settings: Settings) -> list[str]:
 def _start(settings: Settings, addresses: Addresses, services: list[Service], announce: Announce) -> str:
     logs = settings.local_dir / "log"
     ours = _environment(settings, addresses)
-    for service in (_api(addresses, logs, ours), _mlflow(settings, addresses, logs)):
-        services.append(service)
-        service.start()
     env, password = _airflow_environment(settings, addresses)
     env.update(ours)
-    _migrate(env, logs)
+    with _migrating(env, logs):
+        services.append(_api(addresses, logs, ours))
+        services[-1].start()
+        services.append(_mlflow(settings, addresses, logs))
+        services[-1].start()
     for part in AIRFLOW_PARTS:
         # The api-server blocks itself when SQLite is locked; give up soon there, and let the client retry.
         busy_seconds = 2 if part == "api-server" else 60
         database = f"sqlite:///{settings.local_dir / 'airflow' / 'airflow.db'}?timeout={busy_seconds}"
         service = Service(
             f"Airflow {part}",
-            [sys.executable, "-m", "airflow", part],
+            [sys.executable, "-m", *(_WARM if part == "scheduler" else ["airflow"]), part],
             log_path=logs / f"airflow-{part}.log",
             env={**env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database},
             healthy=lambda part=part: _airflow_healthy(addresses.airflow, part),  # type: ignore[misc]
@@ -207,6 +209,8 @@ def _environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         "SENTIMENT_PLATFORM__HOST": settings.platform.host,
         "SENTIMENT_PLATFORM__API_PORT": str(httpx.URL(addresses.api).port),
         "BENTOML_DO_NOT_TRACK": "True",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
         "PYTHONWARNINGS": "ignore",
     }
 
@@ -241,6 +245,7 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(url.host, 8794)),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "5",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # a file that has changed is parsed at once
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # after a hard stop, tasks are retried this soon
     }
@@ -269,8 +274,9 @@ def _write_private(path: Path, text: str) -> None:
         temporary.replace(path)
 
 
-def _migrate(env: dict[str, str], logs: Path) -> None:
-    """Bring Airflow's database up to date."""
+@contextmanager
+def _migrating(env: dict[str, str], logs: Path) -> Iterator[None]:
+    """Bring Airflow's database up to date, beside what the block does."""
     migration = Service(
         "Airflow database migration",
         [sys.executable, "-m", "airflow", "db", "migrate"],
@@ -279,6 +285,7 @@ def _migrate(env: dict[str, str], logs: Path) -> None:
     )
     migration.start()
     try:
+        yield
         while migration.exit_code is None:
             time.sleep(0.1)
         if migration.exit_code:

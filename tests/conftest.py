@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sentiment import tracking
 from sentiment.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes with a thread a core wait for each other, busily
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -29,15 +31,62 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+TOGETHER = (  # what one process runs, because it shares what is slow to start; longest first, so that two end together
+    ("tests/platform/",),
+    ("tests/browser/",),  # an Airflow, a Chromium
+    ("tests/dags/",),
+    ("tests/service/", "tests/deployment/test_local.py"),  # two Bentos
+    ("tests/contracts/test_s3", "tests/unit/test_ledger_chain.py"),  # an S3 server
+    ("tests/contracts/test_mlflow_server.py",),
+    ("tests/deployment/",),
+    ("tests/contracts/test_exactly_once.py",),
+)
+
+
+def place_of(nodeid: str) -> int:
+    return next((place for place, paths in enumerate(TOGETHER) if nodeid.startswith(paths)), len(TOGETHER))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest and mostly waits, so that two processes end at the same time."""
-    items.sort(key=lambda item: "platform" not in item.path.parts)
+    items.sort(key=lambda item: place_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the groups, and every other file, to whoever is free, in the order of the collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InGroups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            place = place_of(nodeid)
+            return TOGETHER[place][0] if place < len(TOGETHER) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False  # files with the most tests first: the loop, of few tests, came last
+    return InGroups(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)
 def complete_on_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that a test drops into an inbox need no time to settle."""
     monkeypatch.setenv("SENTIMENT_DATA__SETTLE_SECONDS", "0")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+    """MLflow's empty database is built once and then copied: its hundred migrations take a second each time.
+
+    Gives what builds it.
+    """
+    build, kept = tracking._build, tmp_path_factory.mktemp("mlflow") / "empty.db"
+
+    def copy(uri: str) -> None:
+        if not kept.exists():
+            build(f"{tracking.SQLITE}{kept}")
+        shutil.copyfile(kept, uri.removeprefix(tracking.SQLITE))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "_build", copy)
+        yield build
 
 
 @pytest.fixture

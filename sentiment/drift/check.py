@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 
 from sentiment.drift.accuracy import Accuracy, estimate_accuracy, sure_loss
 from sentiment.drift.calibration import Calibration, holm
-from sentiment.drift.detectable import detectable_shifts
+from sentiment.drift.detectable import OTHER_KIND, detectable_shifts
 from sentiment.drift.sample import Sample
 from sentiment.drift.signals import TEXT, WORD, Signal, compare
 from sentiment.drift.verdict import TITLES, Action, Confirmation, DriftVerdict, JudgedSignal, State, show, show_p
@@ -266,6 +266,12 @@ def _exceeds(signal: JudgedSignal) -> float:
 
 def _moved(signal: JudgedSignal, policy: DriftPolicy) -> str:
     needed = signal.threshold or smallest_distance(signal.name, policy)
+    if signal.name == TEXT:
+        foreign = min(100, 100 * signal.distance / OTHER_KIND)
+        return (
+            f"Words moved, as far as if {foreign:.0f} of 100 texts were of another kind "
+            f"(distance {signal.distance:.3f}, where {needed:.3f} counts; p {show_p(signal.adjusted_p)})."
+        )
     return (
         f"{TITLES.get(signal.name, signal.name)} moved: {signal.description} went from "
         f"{show(signal, signal.reference)} to {show(signal, signal.current)} "

@@ -116,27 +116,28 @@ def test_an_address_with_a_password_in_it_is_refused_and_not_shown() -> None:
 
 
 def test_a_model_that_was_trained_while_the_server_died_is_logged_when_it_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    settings: Settings, server: MlflowServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     caplog.set_level(logging.INFO, "sentiment")
-    (tmp_path / "server").mkdir()
-    with mlflow_server(tmp_path / "server") as server:
-        settings = _settings(tmp_path, server.url)
-        ingest(settings, paths=[write_sample(tmp_path / "film.csv", "film", 300, seed=1)])
-        registry = Registry(settings)
+    settings = settings.model_copy(
+        update={"registry": settings.registry.model_copy(update={"tracking_uri": server.url})}
+    )
+    registry = Registry(settings)
+    try:
         with (
             _when_fitting(server.kill),
             pytest.raises(ServiceError, match=r"does not answer.* is kept in cand") as lost,
         ):
             train(settings, registry=registry)
-        assert "logs it without training again" in lost.value.fix
-        assert len(Storage(settings).list("candidates")) == 1
+    finally:
         server.start()
-        candidate = train(settings, registry=registry)
-        _assert_logged_once(settings, candidate.run_id, caplog)
-        judge(settings, registry=registry, challenger=candidate)
-        assert registry.load_scorer(registry.version("challenger")).digest == candidate.digest
+    assert "logs it without training again" in lost.value.fix
+    assert len(Storage(settings).list("candidates")) == 1
+    candidate = train(settings, registry=registry)
+    _assert_logged_once(settings, candidate.run_id, caplog)
+    judge(settings, registry=registry, challenger=candidate)
+    assert registry.load_scorer(registry.version("challenger")).digest == candidate.digest
 
 
 @pytest.mark.parametrize(
@@ -259,33 +260,46 @@ class _when_fitting(logging.Handler):  # noqa: N801
 # -- who wins ------------------------------------------------------------------------------------------------
 
 _PROMOTE = """
-import json, pathlib, sys, threading, time
-from sentiment.cli import main
+import json, os, pathlib, sys, threading, time, traceback
+import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
 from sentiment.errors import PromotionConflictError
 from sentiment.registry import Registry
 from sentiment.settings import load_settings
 
-settings, versions, ready, go = json.loads(sys.argv[1]), json.loads(sys.argv[2]), *map(pathlib.Path, sys.argv[3:])
-settings = load_settings(**settings)
-registries = [Registry(settings) for _ in versions]
-registries[0].champion()
-said = {}
+folder = pathlib.Path(sys.argv[3])
 
-def attempt(registry, version):
-    try:
-        said[version] = registry.promote(version, expected="1", reason="race").version
-    except PromotionConflictError as error:
-        said[version] = str(error)
+def promote_at_once(number, versions):
+    settings = load_settings(**json.loads(sys.argv[1]))
+    registries = [Registry(settings) for _ in versions]
+    registries[0].champion()
+    said = {}
 
-threads = [threading.Thread(target=attempt, args=pair) for pair in zip(registries, versions)]
-ready.touch()
-while not go.exists():
-    time.sleep(0.005)
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-print(json.dumps(said))
+    def attempt(registry, version):
+        try:
+            said[version] = registry.promote(version, expected="1", reason="race").version
+        except PromotionConflictError as error:
+            said[version] = str(error)
+
+    threads = [threading.Thread(target=attempt, args=pair) for pair in zip(registries, versions)]
+    (folder / f"ready-{number}").touch()
+    while len(list(folder.glob("ready-*"))) < len(shares):
+        time.sleep(0.005)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (folder / f"said-{number}").write_text(json.dumps(said))
+
+shares = json.loads(sys.argv[2])
+for number, versions in enumerate(shares):
+    if os.fork() == 0:
+        try:
+            promote_at_once(number, versions)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+sys.exit(any([os.wait()[1] for _ in shares]))
 """
 
 
@@ -300,19 +314,13 @@ def test_of_many_retrainings_in_several_processes_exactly_one_wins(
     versions = _versions(registry, tmp_path.name, 1 + PROCESSES * CALLERS)
     registry.promote("1", expected=None, reason="first")
     plain = json.dumps(settings.model_dump(mode="json", include={"storage", "registry"}))
-    go = tmp_path / "go"
-    processes = []
-    for number in range(PROCESSES):
-        mine = json.dumps(versions[1 + CALLERS * number :][:CALLERS])
-        command = [sys.executable, "-W", "ignore", "-c", _PROMOTE, plain, mine, str(tmp_path / f"{number}"), str(go)]
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    while not all((tmp_path / f"{number}").exists() for number in range(PROCESSES)):
-        assert all(process.poll() is None for process in processes)
-        time.sleep(0.02)
-    go.touch()
+    shares = [versions[1 + CALLERS * number :][:CALLERS] for number in range(PROCESSES)]
+    command = [sys.executable, "-W", "ignore", "-c", _PROMOTE, plain, json.dumps(shares), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2_000:]
     said = {}
-    for process in processes:
-        said |= json.loads(process.communicate()[0])
+    for path in tmp_path.glob("said-*"):
+        said |= json.loads(path.read_text())
     champion = registry.champion().version
     assert len(said) == PROCESSES * CALLERS
     assert said.pop(champion) == champion

@@ -42,7 +42,6 @@ def root(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator
         chat = {"conn_type": "http", "host": f"http://127.0.0.1:{webhook.port}"}
         patch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
         patch.setenv("SENTIMENT_TUNE__ROWS", "400")
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
         yield home / "var"
         stop(load_settings())
 
@@ -50,6 +49,8 @@ def root(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator
 RUNNER = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
+from airflow.utils.db import upgradedb
+upgradedb()
 dags = DagBag(dag_folder=sys.argv[1]).dags
 for line in sys.stdin:
     dag_id, conf = json.loads(line)

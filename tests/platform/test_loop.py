@@ -138,6 +138,16 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         process.kill()
 
 
+def test_a_worker_holds_what_tasks_import_before_the_first_task(platform: Platform) -> None:
+    members = psutil.Process(platform.process.pid).children(recursive=True)
+    workers = [process for process in members if "airflow worker -- LocalExecutor" in " ".join(process.cmdline())]
+    assert workers
+    for worker in workers:
+        loaded = {mapped.path for mapped in worker.memory_maps()}
+        for library in ("deltalake", "matplotlib", "pandas", "sklearn"):
+            assert any(f"/{library}/" in path for path in loaded), library
+
+
 def wait_for_failure(scheduler: Scheduler, dag_id: str) -> None:
     """Look at every run, whatever started it, until one fails."""
     start, seen = datetime.now(UTC) - timedelta(hours=2), set[str]()

@@ -26,14 +26,26 @@ from sentiment.storage import Storage
 WRITERS, EACH = 4, 4
 OLD_SCHEMA = pa.schema(list(SCHEMA)[:7])
 
-WRITER = """
-import sys
+WRITE = """
+import os, sys, traceback
 from sentiment.ledger import Ledger
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
-ledger = Ledger(Storage(load_settings()))
-for number in range(int(sys.argv[2])):
-    ledger.append("trained", reason=f"{sys.argv[1]}-{number}", key=f"{sys.argv[1]}-{number}")
+
+def write(writer):
+    ledger = Ledger(Storage(load_settings()))
+    for number in range(int(sys.argv[2])):
+        ledger.append("trained", reason=f"{writer}-{number}", key=f"{writer}-{number}")
+
+for writer in range(int(sys.argv[1])):
+    if os.fork() == 0:
+        try:
+            write(writer)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+sys.exit(any(os.wait()[1] for _ in range(int(sys.argv[1]))))
 """
 
 
@@ -47,17 +59,11 @@ def filled(settings: Settings) -> Ledger:
 
 
 def write_at_once(root: str, endpoint: str = "") -> None:
-    """Let several processes append at once."""
+    """Let several processes append at once: forks of one that has imported what they need."""
     environment = {**os.environ, "SENTIMENT_STORAGE__ROOT": root, "SENTIMENT_STORAGE__ENDPOINT": endpoint}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(number), str(EACH)], env=environment, stderr=subprocess.PIPE
-        )
-        for number in range(WRITERS)
-    ]
-    for writer in writers:
-        _, said = writer.communicate(timeout=240)
-        assert writer.returncode == 0, said.decode()[-2_000:]
+    command = [sys.executable, "-c", WRITE, str(WRITERS), str(EACH)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2_000:]
 
 
 def check_one_chain(ledger: Ledger) -> None:

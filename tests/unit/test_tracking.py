@@ -3,14 +3,21 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from sentiment import tracking
 from sentiment.registry import Registry
 from sentiment.settings import Settings
 from sentiment.tracking import ensure_database
 
 
-def test_a_first_start_that_was_killed_does_not_harm_the_next(settings: Settings) -> None:
+def test_a_first_start_that_was_killed_does_not_harm_the_next(
+    settings: Settings, mlflow_database: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_build", mlflow_database)
     folder = Path(settings.local_dir, "mlflow")
     code = f"from sentiment.tracking import ensure_database; ensure_database({settings.tracking_uri!r})"
     with subprocess.Popen([sys.executable, "-c", code]) as first:
