@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher
 from airflow.sdk.exceptions import AirflowFailException
+from sentiment_alerts import FailureNotifier
 from sentiment_inbox import InboxTrigger
 
 INBOX = Asset(
@@ -25,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": FailureNotifier(),
 }
 
 DAG: dict[str, Any] = {
@@ -55,6 +57,17 @@ def cause_of(dag_run: Any, events: Any) -> Any:
     if found:
         return Cause.of_drift(found[-1].extra["check"], found[-1].extra.get("reasons", ()))
     return Cause(SCHEDULE if dag_run.run_type == "scheduled" else BY_HAND)
+
+
+def window_of(params: Any, dag_run: Any) -> dict[str, Any]:
+    """Return the window that a run of the drift check is about; never up to now, so a retry asks the same again.
+
+    The end is the form's, else that of the data interval; a run that was triggered by assets has none, and looks at
+    what there was when the newest of them came; one that was triggered without a date, when it was triggered.
+    """
+    start, end = (params[name] and datetime.fromisoformat(params[name]) for name in ("start", "end"))
+    came = max((event.timestamp for event in dag_run.consumed_asset_events or ()), default=None)
+    return {"start": start, "end": end or dag_run.data_interval_end or came or dag_run.run_after}
 
 
 @contextmanager

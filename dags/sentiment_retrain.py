@@ -6,7 +6,8 @@ champion has learned from already is not learned again, and a version that was r
 Where `gate.approval` wants a person's word, it is asked for under *Required Actions*; no answer in time means no.
 With *tune*, better settings are searched first, by cross-validation on the training reviews.
 
-*Runs* when drift was detected, every week, or by hand. *Emits* `champion` when one was promoted.
+*Runs* when drift was detected (its report: **Drift report** on the task `train`), every week, or by hand.
+*Emits* `champion` when one was promoted.
 """
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
@@ -14,6 +15,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from search_tasks import TUNE, search
 from sentiment_approval import ApprovalOperator, record_answer
 from sentiment_catalog import CHAMPION, DAG, DRIFT_DETECTED, cause_of, clear_failures, task_settings
+from sentiment_links import linked
 
 
 @dag(
@@ -81,7 +83,7 @@ def sentiment_retrain() -> None:
         outlet_events[CHAMPION].extra = {"version": champion.version, "reason": decision["reason"]}
         return champion.version
 
-    judged = judge(train(search()))
+    judged = judge(linked(train(search())))
     promote(judged, ApprovalOperator(task_id="ask", judged=judged).output)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sentiment.errors import PromotionConflictError
+from sentiment.errors import NoChampionError, PromotionConflictError
 from sentiment.model_records import ModelVersion
-from sentiment.model_versions import Versions
+from sentiment.model_versions import Versions, required
 from sentiment.promotions import Promotion, Promotions
 
 
@@ -40,13 +40,25 @@ class Champions:
                     previous=self._promotions.replaced_by(target.version) if rollback else current,
                     rollback=rollback,
                     reason=reason,
-                    at=datetime.now(UTC).isoformat(timespec="seconds"),
+                    at=datetime.now(UTC).isoformat(timespec="microseconds"),
                     request=request,
                 )
             )
             if last.now != target.version:
                 raise _conflict(target.version, expected=expected, current=last.now)
         return self._versions.crown(target, previous=last.previous)
+
+    def at(self, moment: datetime) -> ModelVersion:
+        """Return who was champion just before a moment, by the promotions that were claimed until then."""
+        promotion = self._promotions.before(moment)
+        if promotion is not None:
+            return self._versions.get(promotion.now)
+        if self._promotions.last() is None:  # a model that was promoted before promotions were recorded, or none
+            return required(self._versions.champion())
+        raise NoChampionError(
+            f"There was no champion yet at {moment.isoformat(timespec='seconds')}.",
+            fix="Name a later end of the window.",
+        )
 
     def _current(self, last: Promotion | None) -> str | None:
         """Return the champion, counting a claimed promotion whose alias has not followed yet."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
 from sentiment.cli_models import card, evaluate, explain
@@ -27,7 +28,7 @@ from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
 from sentiment.cli_tune import tune
 from sentiment.console import Reporter
-from sentiment.errors import SentimentError, SettingsError, storage_errors
+from sentiment.errors import SentimentError, storage_errors
 from sentiment.settings import Settings, load_settings, refuse_unknown_sections
 from sentiment.storage import Storage
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from sentiment.training.approval import Standing
     from sentiment.training.cause import Cause
     from sentiment.training.gate import Decision
-
-SAID_NO = 10
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -97,55 +96,13 @@ def ingest(
     out.result(result.to_dict(), *_ingest_lines(result))
 
 
-@app.command(
+app.command(
     epilog=_examples(
         "sentiment drift --start 2026-06-01 --end 2026-06-08",
-        "sentiment drift --reference may.csv --current june.csv --fail-on-drift",
+        "sentiment drift --reference may.csv --current june.csv --report june.html --fail-on-drift",
+        "sentiment drift --reference reviews@v12:held-out --current 2026-06-01..2026-06-08",
     )
-)
-def drift(
-    reference: Annotated[
-        Path | None, typer.Option(readable=False, help="File to compare with, instead of the champion's data.")
-    ] = None,
-    current: Annotated[
-        Path | None, typer.Option(readable=False, help="File to check, instead of the live traffic.")
-    ] = None,
-    start: Annotated[datetime | None, typer.Option(help="Start of the window of live traffic (UTC).")] = None,
-    end: Annotated[datetime | None, typer.Option(help="End of the window (UTC); now if not given.")] = None,
-    text: Text = None,
-    label: Label = None,
-    fail: Annotated[bool, typer.Option("--fail-on-drift", help="End with status 10 when drifted.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Check the live traffic, or any two files, for drift; writes an HTML report.
-
-    The verdict is stable, watch, drifted or insufficient_data, each with its reasons.
-    """
-    from sentiment.drift.files import compare_files
-    from sentiment.drift.run import check_drift
-
-    if (reference is None) != (current is None):
-        raise SettingsError("--reference and --current go together.", fix="Give both files, or neither.")
-    out, settings = Reporter(as_json=as_json), load_settings()
-    with out.step("Checking for drift") as notes:
-        if reference is not None and current is not None:
-            found = compare_files(
-                settings, registry=_registry(settings), reference=reference, current=current, text=text, label=label
-            )
-        else:
-            found = check_drift(
-                settings, registry=_registry(settings), start=_utc(start), end=_utc(end) or datetime.now(UTC)
-            )
-        notes.append(found.verdict.state)
-    report = f"{settings.storage.root}/{found.report}"
-    out.result(
-        found.to_dict(),
-        f"Verdict: {found.verdict.state}",
-        *(f"  {reason}" for reason in found.verdict.reasons),
-        f"Report: {report}",
-    )
-    if fail and found.verdict.state == "drifted":
-        raise typer.Exit(SAID_NO)
+)(drift)
 
 
 @app.command(epilog=_examples("sentiment train", "sentiment train --snapshot reviews@v12"))
@@ -425,10 +382,6 @@ def _registry(settings: Settings) -> Registry:
     from sentiment.registry import Registry
 
     return Registry(settings)
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def _challenger(registry: Registry, model: str | None) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from sentiment.storage import Storage
@@ -81,6 +82,11 @@ class Promotions:
             if promotion.now == version and not promotion.rollback:
                 return promotion.was
         return None
+
+    def before(self, moment: datetime) -> Promotion | None:
+        """Return the newest promotion that was claimed before a moment."""
+        found = (promotion for promotion in self._newest_first() if datetime.fromisoformat(promotion.at) < moment)
+        return next(found, None)
 
     def made(self, version: str) -> Promotion | None:
         """Return the newest promotion of `version`."""

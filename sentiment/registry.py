@@ -195,6 +195,10 @@ class Registry:
         """Return the champion, or None before the first promotion."""
         return self._versions.champion()
 
+    def champion_at(self, moment: datetime) -> ModelVersion:
+        """Return who was champion just before a moment; `NoChampionError` before the first promotion."""
+        return self._champions.at(moment)
+
     # -- promotion -------------------------------------------------------------------------------------
 
     def promote(

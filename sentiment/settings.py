@@ -300,6 +300,35 @@ class DriftPolicy(Section):
         return self
 
 
+class AlertSettings(Section):
+    """Whom the DAGs tell what without being asked; nobody, unless one of the three channels is set."""
+
+    on: tuple[Literal["drifted", "watch", "insufficient_data", "stable", "retrain", "ask_for_labels"], ...] = Field(
+        ("drifted", "ask_for_labels"), description="Verdicts and actions of a drift check that are told."
+    )
+    failures: Literal["none", "drift", "all"] = Field(
+        "drift", description="Which failed tasks are told: none, those of sentiment_drift, those of all our DAGs."
+    )
+    email_to: tuple[str, ...] = Field((), description="Addresses that get e-mail.")
+    email_from: str = Field("", description="Sender; empty takes that of the connection.")
+    smtp_conn_id: str = Field("smtp_default", description="Airflow connection of the mail server.")
+    webhook_conn_id: str = Field(
+        "", description="Airflow connection of a Slack-compatible webhook: host and, as the password, the secret path."
+    )
+    sns_topic_arn: str = Field("", description="SNS topic, arn:aws:sns:REGION:ACCOUNT:NAME.")
+    sns_conn_id: str = Field("aws_default", description="Airflow connection for SNS.")
+    base_url: str = Field("", description="Address of Airflow in links; empty takes its own api.base_url.")
+    timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long one request to the webhook may take.")
+    attempts: int = Field(3, ge=1, le=10, description="Most attempts to reach the webhook.")
+
+    @field_validator("sns_topic_arn")
+    @classmethod
+    def _topic(cls, arn: str) -> str:
+        if arn and (not arn.startswith("arn:") or len(arn.split(":")) != 6):
+            raise ValueError(f"{arn!r} is not like arn:aws:sns:REGION:ACCOUNT:NAME")
+        return arn
+
+
 class ServingSettings(Section):
     """The HTTP API and its prediction log."""
 
@@ -355,6 +384,7 @@ class Settings(BaseSettings):
     tune: TuneSettings = Field(default_factory=TuneSettings)
     gate: GatePolicy = Field(default_factory=GatePolicy)
     drift: DriftPolicy = Field(default_factory=DriftPolicy)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)

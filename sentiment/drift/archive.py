@@ -56,6 +56,8 @@ class DriftCheck:
         The champion's version and the snapshot it learned from.
     latest_snapshot : str or None
         The snapshot whose newly labelled rows gave the live accuracy.
+    reference_name, current_name : str or None
+        The two sides, where somebody named them, as `sentiment.drift.sides.parse_side` reads them.
     """
 
     id: str
@@ -66,6 +68,8 @@ class DriftCheck:
     champion: str | None = None
     snapshot: str | None = None
     latest_snapshot: str | None = None
+    reference_name: str | None = None
+    current_name: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as JSON types, as ``verdict.schema.json`` describes them."""
@@ -170,9 +174,10 @@ def earlier_checks(storage: Storage, check: DriftCheck, *, most: int = HISTORY) 
 
 
 def list_checks(storage: Storage) -> list[str]:
-    """Return the ids of the complete checks, newest first."""
+    """Return the ids of the complete checks, newest first; those of two sides, which have no time, come last."""
     found = (path.split("/") for path in storage.list(REPORTS))
-    return sorted((parts[-2] for parts in found if parts[-1] == "verdict.json"), reverse=True)
+    ids = (parts[-2] for parts in found if parts[-1] == "verdict.json")
+    return sorted(ids, key=lambda check_id: (check_id[:1].isdigit(), check_id), reverse=True)
 
 
 def read_check(storage: Storage, check_id: str) -> DriftCheck | None:

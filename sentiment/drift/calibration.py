@@ -161,13 +161,13 @@ class _Draw:
             self.found[name] = _of_values(values, *dealt, rows=rows)
         for name, categories in _mixes_of(reference):
             sizes = (len(categories), min(current_rows, LANGUAGE_ROWS) if name == LANGUAGE_MIX else current_rows)
-            whole = len(categories) == len(reference)  # otherwise known of some rows only, and drawn by itself
+            whole = sizes == rows  # otherwise known, or looked at, of some rows only, and drawn by itself
             parts = dealt if whole else [_counts(rng, len(categories), size, count) for size in sizes]
             self.found[name] = _of_mix(categories, *parts)
         if reference.features.nnz:
             size = reference.features.shape[0]
             sizes = (size, min(current_rows, TEXT_ROWS))
-            old, new = dealt if size == len(reference) else [_counts(rng, size, side, count) for side in sizes]
+            old, new = dealt if sizes == rows else [_counts(rng, size, side, count) for side in sizes]
             embedded = mean_embeddings(used_columns(reference.features), new, rows=sizes, reference=old)
             self.found[TEXT] = np.stack((embedded.distances(), np.ones(count)))
             distances = presence.distances(new, old, rows=sizes)

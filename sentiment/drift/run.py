@@ -1,21 +1,34 @@
-"""The drift check end to end: reads what to compare, has it judged, and publishes the outcome."""
+"""The drift check of the champion: reads what to compare, has it judged, and publishes the outcome.
+
+A check looks at a window as somebody would have at its end: with the champion of then, the answers and labels that
+were in the tables by then, and only the checks before it. So a check that is made again later, by a retry or a
+backfill, says what it would have said, under the same id.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+from numpy.typing import NDArray
+
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
-from sentiment.drift.archive import DriftCheck, fingerprint, publish_check
+from sentiment.drift.archive import DriftCheck, fingerprint, list_checks, publish_check, read_check
 from sentiment.drift.calibrations import calibrated
 from sentiment.drift.check import judge_samples
+from sentiment.drift.reading import read_side, with_labels_of
 from sentiment.drift.sample import Sample, measure
+from sentiment.drift.sampling import SampledRows, digest
+from sentiment.drift.sides import Side, SnapshotSide, WindowSide
+from sentiment.drift.verdict import State
 from sentiment.errors import DataError
-from sentiment.reviews.predictions import read_predictions
-from sentiment.reviews.table import latest_snapshot, parse_snapshot, read_snapshot
+from sentiment.reviews.table import TIMESTAMP, Reviews, parse_snapshot, read_snapshot, snapshot_before
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -39,9 +52,9 @@ def check_drift(
 ) -> DriftCheck:
     """Compare what the champion was asked in a window with what it was tested on.
 
-    The reference is the newest held-out rows of the champion's snapshot; current is the newest predictions
-    in the window that this champion answered, so that what made it take over is not held against it. Labelled
-    reviews newer than the champion's snapshot, wherever they were split to, give its live accuracy.
+    The reference are held-out rows of the champion's snapshot; current are rows of the window that this champion
+    answered, so that what made it take over is not held against it. Labelled reviews newer than the champion's
+    snapshot, wherever they were split to, give its live accuracy. All of it as of the end of the window.
 
     Parameters
     ----------
@@ -56,15 +69,14 @@ def check_drift(
     Raises
     ------
     NoChampionError
-        Nothing has been promoted yet.
+        Nothing had been promoted yet at the end of the window.
     DataError
-        The window is empty or has no timezone.
+        The window is empty or has no timezone, or the champion's snapshot is labelled in another scheme.
     """
-    start = start if start is not None else end - timedelta(days=settings.drift.window_days)
-    _check_window(start, end)
-    start, end, storage = start.astimezone(UTC), end.astimezone(UTC), Storage(settings)
-    champion = registry.champion()
-    seen = _gather(settings, storage, champion, registry.load_scorer(champion), start=start, end=end)
+    window = WindowSide(start if start is not None else end - timedelta(days=settings.drift.window_days), end)
+    champion = registry.champion_at(window.end)
+    seen = _gather(settings, champion, registry.load_scorer(champion), window)
+    storage, rows = Storage(settings), len(seen.current)
     verdict = judge_samples(
         reference=seen.reference,
         current=seen.current,
@@ -72,15 +84,16 @@ def check_drift(
         reference_accuracy=seen.reference_accuracy,
         policy=settings.drift,
         calibration=calibrated(
-            storage, seen.reference, champion=champion.digest, current_rows=len(seen.current), policy=settings.drift
+            storage, seen.reference, champion=champion.digest, current_rows=rows, policy=settings.drift
         ),
+        earlier=_found_before(storage, champion.version, window, most=settings.drift.confirm_of - 1),
     )
-    key = fingerprint(champion.digest, champion.snapshot, seen.key, str(start), settings.drift.model_dump())
+    key = fingerprint(champion.digest, champion.snapshot, seen.key, str(window), settings.drift.model_dump())
     check = DriftCheck(
-        id=f"{end:%Y%m%dT%H%M%S}-v{champion.version}-{key}",
+        id=f"{window.end:%Y%m%dT%H%M%S}-v{champion.version}-{key}",
         verdict=verdict,
-        start=start,
-        end=end,
+        start=window.start,
+        end=window.end,
         champion=champion.version,
         snapshot=champion.snapshot,
         latest_snapshot=seen.latest_snapshot,
@@ -90,23 +103,25 @@ def check_drift(
         return check
     facts = {
         "Champion": f"version {champion.version}, learned from {champion.snapshot}",
-        "Window": f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
+        "Window": f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
+        **seen.left_out,
     }
     return publish_check(storage, check, facts=facts, reference=seen.reference, current=seen.current)
 
 
-def _check_window(start: datetime, end: datetime) -> None:
-    for name, bound in (("start", start), ("end", end)):
-        if bound.tzinfo is None:
-            raise DataError(
-                f"The {name} of the window, {bound.isoformat()}, has no timezone.",
-                fix="Give it in UTC, as in ...+00:00.",
-            )
-    if start >= end:
-        raise DataError(
-            f"The window is empty: it starts at {start.isoformat()} and ends at {end.isoformat()}.",
-            fix="Give a start before the end.",
-        )
+def _found_before(storage: Storage, champion: str, window: WindowSide, *, most: int) -> list[State]:
+    """Return what the checks of windows of this length that ended earlier found by themselves, the newest first."""
+    found: dict[datetime, State] = {}
+    for check_id in list_checks(storage) if most else ():
+        if f"-v{champion}-" not in check_id or check_id > f"{window.end:%Y%m%dT%H%M%S}~":
+            continue
+        check = read_check(storage, check_id)
+        if check and check.start and check.end and check.end < window.end:
+            if check.end - check.start == window.end - window.start:
+                found.setdefault(check.end, check.verdict.alone or check.verdict.state)
+            if len(found) == most:
+                break
+    return [found[end] for end in sorted(found, reverse=True)]
 
 
 @dataclass(frozen=True)
@@ -117,63 +132,106 @@ class _Evidence:
     live_accuracy: Accuracy | None
     latest_snapshot: str | None
     key: str
+    left_out: dict[str, str]
 
 
-def _gather(
-    settings: Settings,
-    storage: Storage,
-    champion: ModelVersion,
-    scorer: Scorer,
-    *,
-    start: datetime,
-    end: datetime,
-) -> _Evidence:
-    policy, learned = settings.drift, parse_snapshot(champion.snapshot)
-    held_out = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
-    asked = read_predictions(storage, start=start, end=end, model_version=champion.version, newest=policy.current_rows)
-    fresh, latest = _newly_labelled(storage, learned, newest=policy.current_rows)
-    reference = scored(held_out["text"].tolist(), scorer)
+def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: WindowSide) -> _Evidence:
+    policy, storage, learned = settings.drift, Storage(settings), parse_snapshot(champion.snapshot)
+    tested_on = SnapshotSide(learned, held_out=True)
+    asked = WindowSide(window.start, window.end, answered_by=champion.version, known_by=window.end)
+    held_out = read_side(settings, tested_on, most=policy.reference_rows, role="reference")
+    answered = read_side(settings, asked, most=policy.current_rows, role="current")
+    reference = sample_of(held_out, scorer, side=tested_on)
+    labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
+    fresh = labelled[labelled["label"].isin(scorer.labels)]  # another scheme says nothing of this champion
     return _Evidence(
         reference=reference,
-        current=scored(asked["text"].tolist(), scorer),
-        reference_accuracy=_accuracy(held_out["label"].tolist(), reference.predictions),
-        live_accuracy=_accuracy(fresh["label"].tolist(), answers(fresh["text"].tolist(), scorer)),
+        current=sample_of(answered, scorer, side=asked),
+        reference_accuracy=accuracy_of(reference.labels, reference.predictions),
+        live_accuracy=accuracy_of(fresh["label"].tolist(), answers(fresh["text"].tolist(), scorer)),
         latest_snapshot=latest,
-        key=fingerprint(latest, asked["request_id"].tolist()),
+        key=fingerprint(latest, digest(held_out), digest(answered)),
+        left_out=how_many(reference=held_out, current=answered),
     )
 
 
-def _newly_labelled(storage: Storage, learned: int, *, newest: int) -> tuple[pd.DataFrame, str | None]:
-    """Read the labelled rows that came after everything in the snapshot that the champion learned from."""
+def _newly_labelled(
+    storage: Storage, learned: int, *, before: datetime, newest: int
+) -> tuple[pd.DataFrame, str | None]:
+    """Read the labelled rows that came after everything that the champion learned from and before a moment."""
     last = read_snapshot(storage, learned, newest=1)
-    latest = latest_snapshot(storage)
-    if latest is None or last.empty:
+    then = snapshot_before(storage, before)
+    if then is None or last.empty:
         return last.iloc[:0], None
-    rows = read_snapshot(storage, latest.version, newest=newest)
-    return rows[rows["ingested_at"] > last["ingested_at"].max()], str(latest)
+    came = pads.field("ingested_at")
+    bounds = (pa.scalar(moment, TIMESTAMP) for moment in (last["ingested_at"].max(), before))
+    where = pads.field("label").is_valid() & (came > next(bounds)) & (came < next(bounds))
+    reviews, by = Reviews(storage), ("ingested_at", "review_id")
+    try:
+        rows = reviews.read_newest(newest, by=by, where=where, version=then)
+    except DataError:  # that version was tidied away; the rows are in the newest one
+        rows = reviews.read_newest(newest, by=by, where=where)
+    return rows, f"reviews@v{then}"
 
 
-def scored(texts: list[str], scorer: Scorer) -> Sample:
-    """Measure texts, with what a scorer answers to them."""
+def sample_of(kept: SampledRows, scorer: Scorer, *, side: Side) -> Sample:
+    """Measure the rows of a side, with what the champion answers to them.
+
+    Raises
+    ------
+    DataError
+        The rows are labelled in another scheme than the champion's.
+    """
+    labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
+    return scored([row.text for row in kept.rows], scorer, labels=labels, sources=sources_of(kept))
+
+
+def scored(
+    texts: list[str],
+    scorer: Scorer,
+    *,
+    labels: Sequence[str | None] | None = None,
+    sources: Sequence[str] | None = None,
+) -> Sample:
+    """Measure texts, with what a scorer answers to them, and keep their labels and sources if there are any."""
     probabilities, unknown_share = scorer.read(texts)
     return measure(
         texts,
         scores=scorer.scores_of(probabilities),
-        predictions=[scorer.labels[column] for column in probabilities.argmax(axis=1)],
+        predictions=_likeliest(probabilities, scorer),
         confidence=probabilities.max(axis=1, initial=0.0),
         unknown_share=unknown_share,
+        labels=labels if labels is not None and any(label is not None for label in labels) else None,
+        sources=sources,
     )
 
 
 def answers(texts: list[str], scorer: Scorer) -> list[str]:
     """Return the likeliest label of each text."""
-    if not texts:
-        return []
-    return [scorer.labels[column] for column in scorer.probabilities(texts).argmax(axis=1)]
+    return _likeliest(scorer.probabilities(texts), scorer)
 
 
-def _accuracy(labels: Sequence[str], answered: Sequence[str] | None) -> Accuracy | None:
-    if not labels or not answered:
+def accuracy_of(labels: Sequence[str | None] | None, answered: Sequence[str] | None) -> Accuracy | None:
+    """Return the share of right answers among the rows that have a label; None if none has one."""
+    pairs = [pair for pair in zip(labels or (), answered or (), strict=False) if pair[0] is not None]
+    if not pairs:
         return None
-    correct = sum(label == answer for label, answer in zip(labels, answered, strict=True))
-    return measure_accuracy(correct=correct, rows=len(labels))
+    return measure_accuracy(correct=sum(label == answer for label, answer in pairs), rows=len(pairs))
+
+
+def sources_of(kept: SampledRows) -> tuple[str, ...] | None:
+    """Return where the rows come from; None if nobody says so."""
+    if not any(row.source for row in kept.rows):
+        return None
+    return tuple(row.source or "" for row in kept.rows)
+
+
+def how_many(*, reference: SampledRows, current: SampledRows) -> dict[str, str]:
+    """Say which sides were sampled; nothing if all rows were taken."""
+    sides = (("reference", reference), ("current", current))
+    said = [f"{len(kept.rows):,} of {kept.of:,} {name} rows" for name, kept in sides if len(kept.rows) < kept.of]
+    return {"Sampled": " and ".join(said)} if said else {}
+
+
+def _likeliest(probabilities: NDArray[np.float64], scorer: Scorer) -> list[str]:
+    return [scorer.labels[column] for column in probabilities.argmax(axis=1)]

@@ -112,6 +112,21 @@ def apply_contract(frame: pd.DataFrame, data: DataSettings, *, known: Known | No
     )
 
 
+def labels_of(delivered: pd.DataFrame, data: DataSettings) -> pd.Series:
+    """Return the label of each row; what is none stays as delivered, for the check to refuse."""
+    given = delivered["label"].dropna().unique()
+    words = {value: label_of_word(value, data.scheme, words=data.label_words) or str(value) for value in given}
+    labels = delivered["label"].map(words).astype(object)
+    unnamed = labels.isna() & delivered["rating"].notna()
+    if unnamed.any():
+        ratings = delivered.loc[unnamed, "rating"]
+        numbers = rating_numbers(ratings)
+        stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale([numbers])
+        meant = [_label_of_stars(raw, number, data, stars) for raw, number in zip(ratings, numbers, strict=True)]
+        labels[unnamed] = meant
+    return labels.where(labels.notna(), None)
+
+
 def rating_numbers(ratings: pd.Series) -> pd.Series:
     """Return the number that each rating begins with (``4``, ``4.0 out of 5 stars``, ``8/10``), else NaN."""
     numbers = ratings.astype("object").map(lambda value: None if pd.isna(value) else str(value))
@@ -204,7 +219,7 @@ def _prepared(delivered: pd.DataFrame, data: DataSettings) -> pd.DataFrame:
         {
             "text": text,
             "normal": pd.Series(normal, dtype="str"),
-            "label": _labels(delivered, data),
+            "label": labels_of(delivered, data),
             "written_at": written_at,
             "ahead": (written_at - pd.Timestamp.now(UTC)) / pd.Timedelta(hours=1),
             "language": pd.Series(languages_of(text) if data.languages else UNKNOWN, index=text.index, dtype=object),
@@ -228,21 +243,6 @@ def _as_delivered(refused: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
             "row_number": refused["row_number"],
         }
     )
-
-
-def _labels(delivered: pd.DataFrame, data: DataSettings) -> pd.Series:
-    """Return the label of each row; what is none stays as delivered, for the check to refuse."""
-    given = delivered["label"].dropna().unique()
-    words = {value: label_of_word(value, data.scheme, words=data.label_words) or str(value) for value in given}
-    labels = delivered["label"].map(words).astype(object)
-    unnamed = labels.isna() & delivered["rating"].notna()
-    if unnamed.any():
-        ratings = delivered.loc[unnamed, "rating"]
-        numbers = rating_numbers(ratings)
-        stars = int(delivered["stars"].iloc[0]) if "stars" in delivered else rating_scale([numbers])
-        meant = [_label_of_stars(raw, number, data, stars) for raw, number in zip(ratings, numbers, strict=True)]
-        labels[unnamed] = meant
-    return labels.where(labels.notna(), None)
 
 
 def _label_of_stars(raw: object, number: float, data: DataSettings, stars: int) -> str:

@@ -43,7 +43,8 @@ class Moved:
 def move_landed(settings: Settings, storage: Storage, table: Table, *, parse: Parse, text: str) -> Moved:
     """Move what landed for a table into it; the column `text` is redacted if ``data.redact`` says so.
 
-    Rows also get the ``file`` and ``row_number`` that they come from, if the table has these columns.
+    Rows also get the ``file`` and ``row_number`` that they come from, and ``ingested_at``, if the table has these
+    columns.
     """
     waiting = [path for path in storage.list(f"landing/{table.name}") if path.endswith(".jsonl")]
     rows, redacted = 0, Counter[str]()
@@ -74,12 +75,13 @@ def moment(record: Mapping[str, Any], name: str) -> datetime:
 
 
 def _move(storage: Storage, table: Table, paths: list[str], *, parse: Parse, text: str | None) -> Moved:
-    redacted = Counter[str]()
+    redacted, now = Counter[str](), datetime.now(UTC)
     while True:
         recorded = table.recorded(_name(path) for path in paths)
         new = [path for path in paths if _name(path) not in recorded]
         batches = _read_all(storage, table, new, parse, redacting=text is not None)
-        frame = pd.DataFrame([row for batch in batches.values() for row in batch], columns=table.schema.names)
+        rows = [{**row, "ingested_at": now} for batch in batches.values() for row in batch]
+        frame = pd.DataFrame(rows, columns=table.schema.names)
         if text is not None:
             frame[text], redacted = redact_all(frame[text])
         if not batches or table.append(frame, ids=[_name(path) for path in batches]):

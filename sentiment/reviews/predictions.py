@@ -25,8 +25,10 @@ PREDICTIONS_SCHEMA = pa.schema(
         ("model_version", pa.string()),
         ("predicted_at", TIMESTAMP),
         ("abstained", pa.bool_()),
+        ("ingested_at", TIMESTAMP),
     ]
 )
+"""``ingested_at`` is null in rows from before there was such a column."""
 
 
 class Predictions(Table):

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
@@ -393,6 +394,13 @@ def latest_snapshot(storage: Storage) -> Snapshot | None:
         return None
     changes = (entry["version"] for entry in reviews.commits() if entry["operation"] not in UPKEEP)
     return Snapshot(version=next(changes, table.version()), rows=rows, uri=reviews.uri)
+
+
+def snapshot_before(storage: Storage, moment: datetime) -> int | None:
+    """Return the version of the snapshot that was the newest one just before a moment; None if there was none."""
+    limit = moment.timestamp() * 1000
+    changes = (entry for entry in Reviews(storage).commits() if entry["operation"] not in UPKEEP)
+    return next((int(entry["version"]) for entry in changes if entry["timestamp"] < limit), None)
 
 
 def read_snapshot(

@@ -14,7 +14,7 @@ EXPECTED = {
     "sentiment_ingest": ("cron 0 * * * * or inbox", {"ingest": ["ingested"], "profile": [], "name_unread": []}),
     "sentiment_drift": (
         "cron 0 0 * * * or predictions or reviews",
-        {"check": [], "ask_for_retraining": ["drift_detected"]},
+        {"check": [], "ask_for_retraining": ["drift_detected"], "tell": []},
     ),
     "sentiment_retrain": (
         "cron 0 0 * * 0 or drift_detected",
@@ -112,6 +112,8 @@ def test_forms_refuse_what_makes_no_sense(dags: dict[str, Any]) -> None:
         ("sentiment_retrain", "tune", "yes"),
         ("sentiment_deploy", "version", "champion"),
         ("sentiment_drift", "end", "yesterday"),
+        ("sentiment_drift", "reference", "/etc/passwd"),
+        ("sentiment_drift", "current", "reviews@latest"),
         ("sentiment_ingest", "files", "one.csv"),
         ("sentiment_release", "batch", "shop.csv"),
         ("sentiment_experiment", "study", "everything"),
@@ -131,9 +133,11 @@ def test_a_dag_file_is_thin_and_imports_only_the_sdk_at_its_top(path: Path) -> N
         "airflow.sdk",
         "airflow.sdk.exceptions",
         "search_tasks",
+        "sentiment_alerts",
         "sentiment_approval",
         "sentiment_catalog",
         "sentiment_inbox",
+        "sentiment_links",
         "datetime",
         "typing",
     }

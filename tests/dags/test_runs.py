@@ -17,6 +17,7 @@ from sentiment.reviews.sample import write_sample
 from sentiment.settings import Settings, load_settings
 from sentiment.training.promotion import judge
 from sentiment.training.search import search
+from tests.receivers import Webhook, listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -24,11 +25,22 @@ Run = Callable[..., tuple[str, dict[str, str], Any]]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def webhook() -> Iterator[Webhook]:
+    """Who is told."""
+    server = Webhook()
+    with listening(server):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator[Path]:
     """A storage root and an Airflow database, shared by the steps of the story below."""
     home = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SENTIMENT_STORAGE__ROOT", str(home / "var"))
+        patch.setenv("SENTIMENT_ALERTS__WEBHOOK_CONN_ID", "chat")
+        chat = {"conn_type": "http", "host": f"http://127.0.0.1:{webhook.port}"}
+        patch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
         patch.setenv("SENTIMENT_TUNE__ROWS", "400")
         yield home / "var"
         stop(load_settings())
@@ -46,6 +58,8 @@ for line in sys.stdin:
     tasks = run.get_task_instances()
     states = {task.task_id: str(task.state) for task in tasks}
     values = {task.task_id: task.xcom_pull(task_ids=task.task_id) for task in tasks}
+    key = "_link_DriftReportLink"
+    values["links"] = {task.task_id: task.xcom_pull(task_ids=task.task_id, key=key) for task in tasks}
     print("RESULT" + json.dumps([str(run.state), states, values], default=str), flush=True)
 """
 
@@ -90,7 +104,7 @@ def platform(root: Path) -> Settings:
     return load_settings()
 
 
-def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
+def test_the_dags_in_order(run: Run, root: Path, platform: Settings, webhook: Webhook) -> None:
     state, tasks, said = run("sentiment_retrain")
     assert state == "failed"
     assert "There are no reviews to learn from" in said["log"]
@@ -107,6 +121,9 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
 
     state, tasks, _ = run("sentiment_drift")
     assert (state, set(tasks.values())) == ("success", {"skipped"}), "before a champion there is nothing to check"
+    state, _, said = run("sentiment_drift", reference="reviews@v1")
+    assert (state, len(webhook.received)) == ("failed", 1)
+    assert "sentiment_drift: check failed\nA comparison needs two" in webhook.received[0][1]["text"]
 
     state, tasks, said = run("sentiment_retrain")
     assert (state, str(said["promote"])) == ("success", "1")
@@ -122,9 +139,18 @@ def test_the_dags_in_order(run: Run, root: Path, platform: Settings) -> None:
 
     write_sample(root / "inbox" / "kitchen.csv", "kitchen", 1_500, seed=2)
     assert run("sentiment_ingest")[2]["ingest"]["snapshot"] == "reviews@v2"
-    state, tasks, said = run("sentiment_drift")
-    assert said["check"]["verdict"]["state"] == "drifted"
+    state, tasks, said = run("sentiment_drift", reference=None)  # the runner keeps what a form said last
+    assert said["check"]["verdict"]["state"] == "drifted", said["log"][-3000:]
     assert tasks["ask_for_retraining"] == "success"
+    check = said["check"]["id"]
+    assert said["links"]["check"].endswith(f"/sentiment/checks/{check}")
+    assert said["tell"] == {"told": ["webhook"], "not_told": {}}
+    assert webhook.received[1][1]["text"].endswith(f"/sentiment/checks/{check}")
+    state, tasks, said = run("sentiment_drift", end=said["check"]["end"])
+    assert (said["check"]["id"], said["tell"]["told"]) == (check, []), "asked again, it is the same and no news"
+    state, tasks, said = run("sentiment_drift", end=None, reference="reviews@v1:held-out", current="reviews@v2")
+    assert (state, said["check"]["verdict"]["state"], said["check"]["champion"]) == ("success", "drifted", "1")
+    assert (tasks["ask_for_retraining"], tasks["tell"]) == ("skipped", "skipped"), "somebody only looked"
 
     state, _, said = run("sentiment_maintain", dry_run=True)
     assert (state, said["maintain"]["kept"], said["maintain"]["files"]) == ("success", ["reviews@v1"], 0)

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from sentiment.drift.accuracy import estimate_accuracy, measure_accuracy, sure_loss
 from sentiment.drift.archive import list_checks, read_check
 from sentiment.drift.check import judge_drift, judge_samples
-from sentiment.drift.files import compare_files
+from sentiment.drift.comparison import compare_sides
 from sentiment.drift.run import check_drift, scored
 from sentiment.drift.sample import Sample, measure
+from sentiment.drift.sides import FileSide
 from sentiment.drift.signals import Signal
 from sentiment.drift.verdict import Confirmation, DriftVerdict
 from sentiment.drift.words import crossed_unknown_share
@@ -34,7 +35,7 @@ from sentiment.storage import Storage
 from sentiment.training.model import build_pipeline, compile_scorer
 
 POLICY = DriftPolicy()
-NOW = datetime(2026, 11, 21, 6, 15, tzinfo=UTC)
+NOW = datetime(2100, 11, 21, 6, 15, tzinfo=UTC)  # what is written now is known by then
 FIRST = NOW - timedelta(days=30)
 
 
@@ -321,7 +322,7 @@ class OneChampion:
     def __init__(self, snapshot: str) -> None:
         self._model = SimpleNamespace(version="3", snapshot=snapshot, digest=film_scorer().digest)
 
-    def champion(self) -> SimpleNamespace:
+    def champion_at(self, moment: datetime) -> SimpleNamespace:
         return self._model
 
     def champion_or_none(self) -> SimpleNamespace:
@@ -336,7 +337,7 @@ class NoChampion(OneChampion):
     def __init__(self) -> None:
         """Hold nothing."""
 
-    def champion(self) -> SimpleNamespace:
+    def champion_at(self, moment: datetime) -> SimpleNamespace:
         raise NoChampionError("There is no champion yet.", fix="Train one.")
 
     def champion_or_none(self) -> None:
@@ -447,7 +448,7 @@ def test_a_retry_rewrites_the_same_files_and_the_verdict_can_be_read_back(
     files = {path: storage.read(path) for path in storage.list("reports")}
     assert check_drift(settings, registry=registry, end=NOW) == first
     assert {path: storage.read(path) for path in storage.list("reports")} == files
-    assert first.id.startswith("20261121T061500-v3-")
+    assert first.id.startswith("21001121T061500-v3-")
     assert first.report == f"reports/drift/{first.id}/report.html"
     assert sorted(files) == [first.report, f"reports/drift/{first.id}/verdict.json"]
     assert list_checks(storage) == [first.id]
@@ -503,9 +504,13 @@ def test_two_files_are_compared_with_or_without_a_champion(settings: Settings, t
     reference = write_file(tmp_path / "reference.csv", "film", 400, seed=1)
     same = write_file(tmp_path / "same.csv", "film", 300, seed=2)
     other = write_file(tmp_path / "other.csv", "kitchen", 300, seed=2)
-    stable = compare_files(settings, reference=reference, current=same, registry=registry, publish=False)
-    drifted = compare_files(settings, reference=reference, current=other, registry=registry)
-    assert stable.verdict.state == "stable"
+    stable, compared = (
+        compare_sides(settings, reference=FileSide(reference), current=FileSide(side), registry=registry)
+        for side in (same, other)
+    )
+    assert list_checks(Storage(settings)) == [], "nothing is written until it is asked for"
+    drifted = compared.publish(Storage(settings))
+    assert stable.check.verdict.state == "stable"
     assert drifted.verdict.state == "drifted"
     assert drifted.champion == ("3" if champion else None)
     assert read_check(Storage(settings), drifted.id) == drifted
@@ -514,7 +519,7 @@ def test_two_files_are_compared_with_or_without_a_champion(settings: Settings, t
 def test_a_missing_file_is_one_clear_error(settings: Settings, tmp_path: Path) -> None:
     there = write_file(tmp_path / "there.csv", "film", 200, seed=1)
     with pytest.raises(SourceError, match=r"absent\.csv"):
-        compare_files(settings, reference=there, current=tmp_path / "absent.csv")
+        compare_sides(settings, reference=FileSide(there), current=FileSide(tmp_path / "absent.csv"))
 
 
 # -- real text ---------------------------------------------------------------------------------------------

@@ -238,3 +238,11 @@ def test_a_calibration_is_made_once_for_a_champion_and_read_afterwards(settings:
     ask(champion="b2")
     assert len(storage.list(FOLDER)) == 2
     assert ask(rows=POLICY.min_rows - 1) is None
+
+
+@pytest.mark.parametrize("rows", [150, 1_000])
+def test_a_check_of_many_more_rows_than_the_reference_has_can_be_calibrated(rows: int) -> None:
+    reference = measure([review.text for review in generate("film", rows, seed=1)])
+    found = calibrate(reference, current_rows=6_400, days=91, decisive=frozenset({"text"}), resamples=100)
+    assert found is not None
+    assert found.level > 0

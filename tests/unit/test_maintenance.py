@@ -179,7 +179,7 @@ def test_originals_predictions_reports_and_bentos_go_when_they_are_old(settings:
             "abstained": False,
         }
     )
-    Predictions(storage).append(rows.assign(predicted_at=moments), ids=["one"])
+    Predictions(storage).append(rows.assign(predicted_at=moments, ingested_at=NOW), ids=["one"])
     for path in ("drift/x/report.html", "data/reviews-v1.html", "data/reviews-v2.html", "gate/v1/decision.json"):
         storage.write(f"reports/{path}", b"x")
     for name in ("v1-old", "v1-new", "v2-served", "v7-gone", "v2-older"):
