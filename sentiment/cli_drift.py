@@ -139,7 +139,7 @@ def _lines(found: DriftCheck) -> list[str]:
 
 
 def _row(signal: JudgedSignal, settings: Settings) -> tuple[str, ...]:
-    from sentiment.drift.check import smallest_distance
+    from sentiment.drift.significance import smallest_distance
     from sentiment.drift.verdict import TITLES, show, show_p
 
     threshold = smallest_distance(signal.name, settings.drift) if signal.threshold is None else signal.threshold

@@ -27,13 +27,14 @@ an accuracy seems lost, and there are not so many.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sentiment.drift.accuracy import Accuracy, estimate_accuracy, sure_loss
-from sentiment.drift.calibration import Calibration, holm
+from sentiment.drift.calibration import Calibration
 from sentiment.drift.detectable import OTHER_KIND, detectable_shifts
 from sentiment.drift.sample import Sample
-from sentiment.drift.signals import TEXT, WORD, Signal, compare
+from sentiment.drift.signals import TEXT, Signal, compare
+from sentiment.drift.significance import judge_signals, smallest_distance
 from sentiment.drift.verdict import TITLES, Action, Confirmation, DriftVerdict, JudgedSignal, State, show, show_p
 from sentiment.settings import DriftPolicy
 
@@ -141,47 +142,6 @@ def judge_samples(
         calibration=calibration,
         earlier=earlier,
     )
-
-
-def judge_signals(
-    signals: Sequence[Signal],
-    *,
-    policy: DriftPolicy,
-    level: float,
-    calibration: Calibration | None = None,
-    enough: bool = True,
-) -> tuple[JudgedSignal, ...]:
-    """Return the signals with Holm-adjusted p-values, thresholds, and whether each counts.
-
-    The calibrated level holds for signals that decide; of the others, whose alarms it does not count, none counts
-    above one in ``policy.false_alarm_days``. A threshold is what the signal's distance had to reach given what else
-    counts; `enough` False lets none count.
-    """
-    adjusted = holm([signal.p_value for signal in signals])
-    strict = min(level, 1 / policy.false_alarm_days)
-    judged = []
-    for signal, p_value in zip(signals, adjusted.tolist(), strict=True):
-        smallest = smallest_distance(signal.name, policy)
-        own = level if signal.name in policy.decisive else strict
-        significant = p_value <= own
-        counts = enough and significant and signal.distance >= smallest
-        threshold = detectable = None
-        if calibration and signal.name in calibration.noise:
-            clearer = int(((adjusted <= own) & (adjusted < p_value)).sum())
-            chance = calibration.noise[signal.name].distance(own / (len(signals) - clearer))
-            threshold = max(smallest, min(chance, signal.distance) if significant else chance)
-            detectable = calibration.detectable(signal.name, threshold)
-        judged.append(
-            JudgedSignal(
-                **asdict(signal), adjusted_p=p_value, counts=counts, threshold=threshold, detectable=detectable
-            )
-        )
-    return tuple(judged)
-
-
-def smallest_distance(name: str, policy: DriftPolicy) -> float:
-    """Return the smallest distance of a signal that matters."""
-    return {TEXT: policy.min_text_distance, WORD: policy.min_word_distance}.get(name, policy.min_distance)
 
 
 def _confirmed(
