@@ -1,13 +1,11 @@
 """The scorer: a trained pipeline as plain arrays, answering with the same probabilities in numpy alone.
 
-A model file is an ``.npz`` of plain arrays. It is read without unpickling, so it can hold numbers and
-text but no code, and its digest is taken over the content.
+A model file is an ``.npz`` of plain arrays, the large ones mapped into memory. It is read without unpickling, so it
+can hold numbers and text but no code, and its digest is taken over the content.
 """
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -24,9 +22,13 @@ from sentiment.features.cells import distinct
 from sentiment.features.chain import Chain
 from sentiment.features.tokens import NgramKeys, batches, ngram_keys, text_keys
 from sentiment.features.vocabulary import UNKNOWN, Vocabulary
+from sentiment.serving.arrays import read_arrays, write_arrays
 
 FORMAT = 4
 """Version of the file format; a scorer reads no other."""
+
+_MAPPED = ("keys", "weights")
+"""What every answer looks at; words are only looked up to explain."""
 
 _BATCH_CHARACTERS = 1 << 16  # what is worked on stays near the processor
 
@@ -207,23 +209,11 @@ class Scorer:
 
     def save(self, path: Path) -> None:
         """Write the model file; a reader sees the old file or the new one, never a part."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **self._arrays())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_arrays(Path(path), self._arrays(), mapped=_MAPPED)
 
     @classmethod
     def load(cls, path: Path, *, digest: str | None = None) -> "Scorer":
-        """Read a model file.
+        """Read a model file; keys and weights stay mapped from it, shared with other processes.
 
         Raises
         ------
@@ -231,9 +221,7 @@ class Scorer:
             It is missing, damaged, of another format, or not the file with that digest.
         """
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            scorer = cls._from_arrays(arrays)
+            scorer = cls._from_arrays(read_arrays(Path(path)))
         except Exception as error:  # a damaged zip or array fails in many ways
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise IntegrityError(
