@@ -199,12 +199,12 @@ def rate(found: int, trials: int) -> str:
     return f"{found / trials:6.1%} ({low:.1%} to {high:.1%})"
 
 
-def table(pools: Pools, *, trials: int, rivals: int, reference_rows: int | None, only: str) -> None:
+def table(pools: Pools, *, trials: int, rivals: int, reference_rows: int | None, only: str, but: str | None) -> None:
     """Print how often each alarms, cell by cell; without `reference_rows` both sides have as many."""
     print(f"\nReference of {reference_rows or 'as many'} rows. Drifted, in {trials} trials (others {rivals}):\n")
     print(f"{'what':24} {'rows':>6}  {'ours':24} {'Evidently':24} {'AUC > 0.55':24}", flush=True)
     for cell in CELLS:
-        if only not in cell.name:
+        if only not in cell.name or (but and but in cell.name):
             continue
         size, rng = reference_rows or cell.rows, np.random.default_rng(7)
         first = prepared(pools.take(pools.films, rng.permutation(len(pools.films))[:size]))
@@ -257,10 +257,18 @@ def main() -> None:
     parser.add_argument("--rivals", type=int, default=10)
     parser.add_argument("--reference", type=int, default=5_000, help="rows of the reference; 0: as many as are current")
     parser.add_argument("--only", default="", help="only what has this in its name")
+    parser.add_argument("--but", help="nothing that has this in its name")
     given = parser.parse_args()
     pools = Pools(given.train, given.other, given.foreign)
     race(pools, 5_000)
-    table(pools, trials=given.trials, rivals=given.rivals, reference_rows=given.reference or None, only=given.only)
+    table(
+        pools,
+        trials=given.trials,
+        rivals=given.rivals,
+        reference_rows=given.reference or None,
+        only=given.only,
+        but=given.but,
+    )
 
 
 if __name__ == "__main__":

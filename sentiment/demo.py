@@ -92,7 +92,7 @@ class _Story:
         traffic = stack.enter_context(Traffic(self._platform.addresses.api, domain=OLD, seed=1_000_000))
         self._calm_traffic(traffic)
         drifted = self._shifted_traffic(traffic)
-        second = self._learn_again(first)
+        second = self._learn_again(first, traffic)
         afterwards = self._traffic_after(traffic)
         if traffic.failed:
             raise ServiceError(
@@ -145,7 +145,8 @@ class _Story:
             )
         return check
 
-    def _learn_again(self, first: ModelVersion) -> ModelVersion:
+    def _learn_again(self, first: ModelVersion, traffic: Traffic) -> ModelVersion:
+        traffic.shift(OLD, NEW)  # from now on both, as in what the new champion learns from
         with self._step("drift triggers sentiment_retrain; the gate compares challenger and champion") as say:
             self._airflow.wait_for_run("sentiment_retrain", since=self._shifted_at)
             second = Registry(self._settings).champion()
@@ -158,7 +159,7 @@ class _Story:
         return second
 
     def _traffic_after(self, traffic: Traffic) -> DriftCheck:
-        with self._step(f"the new champion answers {NEW} reviews; sentiment_drift looks again") as say:
+        with self._step(f"the new champion answers {OLD} and {NEW} reviews; sentiment_drift looks again") as say:
             traffic.wait(ASKED, check=self._platform.check)
             check = self._checked()
             say(check.verdict.state)

@@ -18,7 +18,7 @@ BATCH = 4
 
 
 class Traffic:
-    """Sends generated reviews of one domain after another, from a thread of its own, over one connection.
+    """Sends generated reviews of one domain, or of several in turn, from a thread of its own, over one connection.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Traffic:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
         self._sent_in_domain = 0
-        self._domain = domain
+        self._domains: tuple[str, ...] = (domain,)
         self.answered = 0
         self.failed = 0
         self.last_failure = ""
@@ -48,9 +48,9 @@ class Traffic:
         self._stop.set()
         self._thread.join(timeout=15)
 
-    def shift(self, domain: str) -> None:
-        """Send texts of another domain from now on."""
-        self._domain, self._sent_in_domain = domain, 0
+    def shift(self, *domains: str) -> None:
+        """Send texts of other domains from now on."""
+        self._domains, self._sent_in_domain = domains, 0
 
     def wait(self, texts: int, *, check: Callable[[], None], timeout_seconds: float = 120) -> None:
         """Wait until so many more texts have been sent; `check` may raise meanwhile.
@@ -74,10 +74,10 @@ class Traffic:
     def _run(self) -> None:
         with httpx.Client(base_url=self._url, timeout=30) as client:
             while not self._stop.is_set():
-                domain = self._domain
-                texts = [review.text for review in generate(domain, BATCH, seed=next(self._seed))]
+                domains, seed = self._domains, next(self._seed)
+                texts = [review.text for review in generate(domains[seed % len(domains)], BATCH, seed=seed)]
                 self._ask(client, texts)
-                if domain == self._domain:
+                if domains == self._domains:
                     self._sent_in_domain += len(texts)
                 self._stop.wait(self._pause)
 

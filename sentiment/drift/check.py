@@ -7,7 +7,8 @@ The rules, in this order:
    ``policy.max_accuracy_loss``: *drifted* when the lower end of Newcombe's hybrid score interval for the
    difference of two proportions (Newcombe 1998, method 10; one-sided, at one false alarm in
    ``policy.false_alarm_days``) lies above it, that is, when chance cannot explain a smaller loss. A loss surely above
-   zero, but not surely above the allowed one, is *watch*.
+   zero, but not surely above the allowed one, is *watch*. If a larger loss is excluded, and the labelled rows are
+   like the current ones (no decisive signal tells them apart), they speak for them: what moved is *watch* at most.
 2. **Distributions**, with at least ``policy.min_rows`` rows on both sides. A signal counts when it is significant after
    Holm's correction over all signals (Holm 1979), at the level that resampling the reference gave for the budget of
    false alarms, *and* its distance reaches ``policy.min_distance`` (``min_text_distance``, ``min_word_distance`` for
@@ -20,14 +21,14 @@ The rules, in this order:
    that is not confirmed yet is *watch*.
 
 What to do is decided apart from the state. *Retrain* when drifted and there are ``policy.min_labelled`` new labelled
-rows to learn from: without them a retraining would only repeat the champion. *Ask for labels* when drifted, or when
-an accuracy seems lost, and there are not so many.
+rows to learn from that are not of another kind than the current ones: without them a retraining would only repeat the
+champion. *Ask for labels* when drifted, or when an accuracy seems lost, and there are not so many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sentiment.drift.accuracy import Accuracy, estimate_accuracy, sure_loss
 from sentiment.drift.calibration import Calibration
@@ -38,6 +39,9 @@ from sentiment.drift.significance import judge_signals, smallest_distance
 from sentiment.drift.verdict import TITLES, Action, Confirmation, DriftVerdict, JudgedSignal, State, show, show_p
 from sentiment.settings import DriftPolicy
 
+_LIKELY = 0.05
+"""Error rate at which a loss of accuracy is excluded."""
+
 _SEVERITY: tuple[State, ...] = ("stable", "watch", "drifted")
 
 
@@ -46,6 +50,7 @@ class _Finding:
     state: State
     reason: str
     accuracy: bool = False
+    holds: bool = False  # no larger loss of accuracy than the allowed one is likely
 
 
 def judge_drift(
@@ -58,6 +63,7 @@ def judge_drift(
     policy: DriftPolicy,
     estimated_accuracy: Accuracy | None = None,
     calibration: Calibration | None = None,
+    labels_are_of_the_traffic: bool | None = None,
     earlier: Sequence[State] = (),
 ) -> DriftVerdict:
     """Decide whether the current texts have drifted from the reference; the rules are the module's.
@@ -78,6 +84,8 @@ def judge_drift(
         Of the current rows, from how sure the champion is; see `sentiment.drift.accuracy.estimate_accuracy`.
     calibration : Calibration or None
         For these sizes; without one, the level is one in ``policy.false_alarm_days``.
+    labels_are_of_the_traffic : bool or None
+        Whether the newly labelled rows are like the current ones; None if that cannot be told.
     earlier : sequence of str
         What earlier checks of the same champion found by themselves (`DriftVerdict.alone`), the newest first.
     """
@@ -89,6 +97,8 @@ def judge_drift(
         findings.insert(0, _judge_accuracy(live=live_accuracy, reference=reference_accuracy, policy=policy))
     elif estimated_accuracy and reference_accuracy and not lacking:
         findings.extend(_judge_estimate(estimated_accuracy, reference=reference_accuracy, policy=policy))
+    if labels_are_of_the_traffic:
+        findings = _outspoken(findings)
     alone: State = max((f.state for f in findings), key=_SEVERITY.index) if findings else "insufficient_data"
     state, confirmation, unconfirmed = _confirmed(alone, earlier=earlier, policy=policy)
     ordered = sorted(findings, key=lambda finding: -_SEVERITY.index(finding.state))
@@ -102,7 +112,7 @@ def judge_drift(
         live_accuracy=live_accuracy,
         reference_accuracy=reference_accuracy,
         estimated_accuracy=estimated_accuracy,
-        actions=_actions(state, findings, labelled=labelled),
+        actions=_actions(state, findings, labelled=labelled and labels_are_of_the_traffic is not False),
         alone=alone,
         confirmation=confirmation,
         level=level,
@@ -121,9 +131,10 @@ def judge_samples(
     live_accuracy: Accuracy | None = None,
     reference_accuracy: Accuracy | None = None,
     calibration: Calibration | None = None,
+    labelled: Sample | None = None,
     earlier: Sequence[State] = (),
 ) -> DriftVerdict:
-    """Compare two samples and decide; see `judge_drift`."""
+    """Compare two samples and decide; see `judge_drift`. `labelled` are the rows behind the live accuracy."""
     estimated = None
     if reference_accuracy and reference.confidence is not None and current.confidence is not None and len(current):
         estimated = estimate_accuracy(
@@ -140,8 +151,29 @@ def judge_samples(
         policy=policy,
         estimated_accuracy=estimated,
         calibration=calibration,
+        labels_are_of_the_traffic=None if labelled is None else _alike(labelled, current, policy=policy),
         earlier=earlier,
     )
+
+
+def _alike(labelled: Sample, current: Sample, *, policy: DriftPolicy) -> bool | None:
+    """Whether no decisive signal tells the labelled rows from the current ones; None for too few rows."""
+    if min(len(labelled), len(current)) < policy.min_rows:
+        return None
+    signals = compare(reference=replace(labelled, labels=None), current=current)
+    judged = judge_signals(signals, policy=policy, level=1 / policy.false_alarm_days)
+    return not any(signal.counts for signal in judged if signal.name in policy.decisive)
+
+
+def _outspoken(findings: Sequence[_Finding]) -> list[_Finding]:
+    """Let labels speak for the traffic that they are of: what moved is watched if the champion holds on it."""
+    if not any(finding.holds for finding in findings):
+        return list(findings)
+    but = " The champion holds on labelled rows that are like these."
+    return [
+        replace(finding, state="watch", reason=finding.reason + but) if finding.state == "drifted" else finding
+        for finding in findings
+    ]
 
 
 def _confirmed(
@@ -161,7 +193,8 @@ def _confirmed(
 
 
 def _actions(state: State, findings: Sequence[_Finding], *, labelled: bool) -> tuple[Action, ...]:
-    if state == "drifted" and labelled:
+    lost = any(finding.accuracy and finding.state == "drifted" for finding in findings)
+    if state == "drifted" and (labelled or lost):
         return ("retrain",)
     doubtful = any(finding.accuracy and finding.state != "stable" for finding in findings)
     return ("ask_for_labels",) if (state == "drifted" or doubtful) and not labelled else ()
@@ -187,7 +220,8 @@ def _judge_accuracy(*, live: Accuracy, reference: Accuracy, policy: DriftPolicy)
             f"that it exceeds the {_points(policy.max_accuracy_loss)} allowed.",
             accuracy=True,
         )
-    return _Finding("stable", f"The champion holds: {facts}.", accuracy=True)
+    most = -sure_loss(live=reference, reference=live, alpha=_LIKELY)
+    return _Finding("stable", f"The champion holds: {facts}.", accuracy=True, holds=most <= policy.max_accuracy_loss)
 
 
 def _judge_estimate(estimate: Accuracy, *, reference: Accuracy, policy: DriftPolicy) -> list[_Finding]:

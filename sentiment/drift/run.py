@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
-from numpy.typing import NDArray
 
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
 from sentiment.drift.archive import DriftCheck, fingerprint, list_checks, publish_check, read_check
@@ -24,7 +22,7 @@ from sentiment.drift.calibrations import calibrated
 from sentiment.drift.check import judge_samples
 from sentiment.drift.reading import read_side, with_labels_of
 from sentiment.drift.sample import Sample, measure
-from sentiment.drift.sampling import SampledRows, digest
+from sentiment.drift.sampling import Row, SampledRows, digest
 from sentiment.drift.sides import Side, SnapshotSide, WindowSide
 from sentiment.drift.verdict import State
 from sentiment.errors import DataError
@@ -52,9 +50,9 @@ def check_drift(
 ) -> DriftCheck:
     """Compare what the champion was asked in a window with what it was tested on.
 
-    The reference are held-out rows of the champion's snapshot; current are rows of the window that this champion
-    answered, so that what made it take over is not held against it. Labelled reviews newer than the champion's
-    snapshot, wherever they were split to, give its live accuracy. All of it as of the end of the window.
+    The reference are the newest held-out rows of the champion's snapshot; current are rows of the window that this
+    champion answered, so that what made it take over is not held against it. Labelled reviews newer than the
+    champion's snapshot, wherever they were split to, give its live accuracy. All of it as of the end of the window.
 
     Parameters
     ----------
@@ -82,6 +80,7 @@ def check_drift(
         current=seen.current,
         live_accuracy=seen.live_accuracy,
         reference_accuracy=seen.reference_accuracy,
+        labelled=seen.labelled,
         policy=settings.drift,
         calibration=calibrated(
             storage, seen.reference, champion=champion.digest, current_rows=rows, policy=settings.drift
@@ -128,6 +127,7 @@ def _found_before(storage: Storage, champion: str, window: WindowSide, *, most: 
 class _Evidence:
     reference: Sample
     current: Sample
+    labelled: Sample
     reference_accuracy: Accuracy | None
     live_accuracy: Accuracy | None
     latest_snapshot: str | None
@@ -139,16 +139,19 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
     policy, storage, learned = settings.drift, Storage(settings), parse_snapshot(champion.snapshot)
     tested_on = SnapshotSide(learned, held_out=True)
     asked = WindowSide(window.start, window.end, answered_by=champion.version, known_by=window.end)
-    held_out = read_side(settings, tested_on, most=policy.reference_rows, role="reference")
+    rows = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
+    held_out = SampledRows(tuple(map(Row, rows["text"], rows["label"], rows["source"])), of=len(rows))
     answered = read_side(settings, asked, most=policy.current_rows, role="current")
     reference = sample_of(held_out, scorer, side=tested_on)
     labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
     fresh = labelled[labelled["label"].isin(scorer.labels)]  # another scheme says nothing of this champion
+    newest = scored(fresh["text"].tolist(), scorer, labels=fresh["label"].tolist())
     return _Evidence(
         reference=reference,
         current=sample_of(answered, scorer, side=asked),
         reference_accuracy=accuracy_of(reference.labels, reference.predictions),
-        live_accuracy=accuracy_of(fresh["label"].tolist(), answers(fresh["text"].tolist(), scorer)),
+        labelled=newest,
+        live_accuracy=accuracy_of(newest.labels, newest.predictions),
         latest_snapshot=latest,
         key=fingerprint(latest, digest(held_out), digest(answered)),
         left_out=how_many(reference=held_out, current=answered),
@@ -198,17 +201,12 @@ def scored(
     return measure(
         texts,
         scores=scorer.scores_of(probabilities),
-        predictions=_likeliest(probabilities, scorer),
+        predictions=[scorer.labels[column] for column in probabilities.argmax(axis=1)],
         confidence=probabilities.max(axis=1, initial=0.0),
         unknown_share=unknown_share,
         labels=labels if labels is not None and any(label is not None for label in labels) else None,
         sources=sources,
     )
-
-
-def answers(texts: list[str], scorer: Scorer) -> list[str]:
-    """Return the likeliest label of each text."""
-    return _likeliest(scorer.probabilities(texts), scorer)
 
 
 def accuracy_of(labels: Sequence[str | None] | None, answered: Sequence[str] | None) -> Accuracy | None:
@@ -231,7 +229,3 @@ def how_many(*, reference: SampledRows, current: SampledRows) -> dict[str, str]:
     sides = (("reference", reference), ("current", current))
     said = [f"{len(kept.rows):,} of {kept.of:,} {name} rows" for name, kept in sides if len(kept.rows) < kept.of]
     return {"Sampled": " and ".join(said)} if said else {}
-
-
-def _likeliest(probabilities: NDArray[np.float64], scorer: Scorer) -> list[str]:
-    return [scorer.labels[column] for column in probabilities.argmax(axis=1)]

@@ -265,6 +265,39 @@ def test_drift_asks_for_labels_first_and_for_retraining_once_there_are_some() ->
         assert (verdict.state, verdict.actions, verdict.retrain) == ("drifted", actions, actions == ("retrain",))
 
 
+def test_labels_that_are_like_the_traffic_speak_for_it_and_others_do_not() -> None:
+    held_out, live = measure_accuracy(correct=1840, rows=2000), measure_accuracy(correct=462, rows=500)
+    known: dict[str, Any] = {"live_accuracy": live, "reference_accuracy": held_out}
+    holds = judge_states(moved(), **known, labels_are_of_the_traffic=True)
+    assert (holds.state, holds.actions) == ("watch", ())
+    assert holds.reasons[0].endswith("The champion holds on labelled rows that are like these.")
+    strangers = judge_states(moved(), **known, labels_are_of_the_traffic=False)
+    assert (strangers.state, strangers.actions) == ("drifted", ("ask_for_labels",)), "they teach nothing about it"
+    few = {**known, "live_accuracy": measure_accuracy(correct=55, rows=60)}
+    assert judge_states(moved(), **few, labels_are_of_the_traffic=True).state == "drifted", "a loss is not excluded"
+    lost = {**known, "live_accuracy": measure_accuracy(correct=350, rows=500)}
+    for alike in (True, False, None):
+        verdict = judge_states(moved(), **lost, labels_are_of_the_traffic=alike)
+        assert (verdict.state, verdict.actions) == ("drifted", ("retrain",))
+
+
+def test_whether_labels_are_like_the_traffic_is_told_by_the_signals_that_decide() -> None:
+    films, kitchen = (
+        [measure([review.text for review in generate(domain, 300, seed=seed)]) for seed in (21, 22)]
+        for domain in ("film", "kitchen")
+    )
+    held_out, live = measure_accuracy(correct=1840, rows=2000), measure_accuracy(correct=277, rows=300)
+    for labelled, state in ((kitchen[1], "watch"), (films[1], "drifted")):
+        verdict = judge(
+            reference=films[0],
+            current=kitchen[0],
+            labelled=labelled,
+            live_accuracy=live,
+            reference_accuracy=held_out,
+        )
+        assert verdict.state == state
+
+
 def test_nothing_is_asked_for_when_nothing_moved_or_only_what_does_not_decide() -> None:
     assert judge_states(moved(distance=0.0, p_value=1.0)).actions == ()
     assert judge_states(moved("characters")).actions == ()
