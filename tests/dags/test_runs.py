@@ -42,6 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterator
         chat = {"conn_type": "http", "host": f"http://127.0.0.1:{webhook.port}"}
         patch.setenv("AIRFLOW_CONN_CHAT", json.dumps(chat))
         patch.setenv("SENTIMENT_TUNE__ROWS", "400")
+        patch.setenv("SENTIMENT_TRAINING__LEARNING_CURVE", "false")
         yield home / "var"
         stop(load_settings())
 

@@ -291,23 +291,24 @@ def test_texts_that_say_nothing_are_no_drift_against_themselves(run: Run, tmp_pa
 
 
 MEMORY = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from sentiment.drift.reading import read_side
 from sentiment.drift.run import check_drift
 from sentiment.drift.sides import FileSide
 from sentiment.settings import load_settings
 kept = read_side(load_settings(), FileSide(Path(sys.argv[1])), most=500, role="current")
-print(kept.of, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+said = Path("/proc/self/status").read_text()  # the peak that getrusage tells is that of the process it was forked from
+print(kept.of, int(re.search(r"VmHWM:\\s*(\\d+) kB", said)[1]) // 1024)
 """
 
 
 def test_a_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
-    """Of 20 times the rows, 100 MB of text, at the most a few batches are in memory."""
+    """Of 20 times the rows, 60 MB of text, at the most a few batches are in memory."""
     environment = {**os.environ, "SENTIMENT_DATA__BATCH_ROWS": "1000"}
     text = "a long review about nothing in particular, " * 24
     peaks = {}
-    for rows in (5_000, 100_000):
+    for rows in (3_000, 60_000):
         path = tmp_path / f"{rows}.csv"
         with path.open("w") as file:
             file.write("text\n")
@@ -318,7 +319,7 @@ def test_a_large_file_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> N
         of, megabytes = map(int, done.stdout.split())
         assert of == rows, done.stderr
         peaks[rows] = megabytes
-    assert peaks[100_000] - peaks[5_000] < 40, peaks
+    assert peaks[60_000] - peaks[3_000] < 30, peaks
 
 
 def test_a_file_that_is_missing_is_one_error_of_its_own_kind(settings: Settings, tmp_path: Path) -> None:
