@@ -4,8 +4,8 @@ Both sides of a check are drawn from the reference again and again, with replace
 is found then is a false alarm. That gives, for this reference and these sizes:
 
 - the **level**: the Holm-adjusted p-value from which a decisive signal counts, so that at one check a day there is at
-  most one false alarm in the stated number of days. Signals depend on each other and have ties, so it is usually above
-  one in that number, which is what the tests alone would allow;
+  most one false alarm in the stated number of days, with 95% confidence. Signals depend on each other, so it is usually
+  above one in that number, which is what the tests alone would allow;
 - the **noise** of each signal's distance, from which its threshold and the smallest shift that would be found follow.
 """
 
@@ -18,19 +18,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import pearson3, skew
+from scipy.stats import binom, pearson3, skew
 
 from sentiment.drift.sample import LANGUAGE_ROWS, TEXT_ROWS, Sample
 from sentiment.drift.signals import LANGUAGE_MIX, MIXES, TEXT, VALUES, WORD
-from sentiment.drift.signals.mixes import g_p_values
 from sentiment.drift.signals.text import mean_embeddings, used_columns
-from sentiment.drift.signals.values import ks_p_values
 from sentiment.drift.signals.word import Presence
 
 RESAMPLES = 1_000
 POWER = 1.645  # standard errors for 95 of 100 checks
 _AT_ONCE = 50
 _SEED = 20_260_102
+_DOUBT = 0.05  # that the level keeps its budget
 _TAIL = 0.05  # the share of resamples by which the tail of the smallest p-value is measured; below, it is a line
 
 
@@ -126,12 +125,13 @@ def calibrate(
     rng = np.random.default_rng(_SEED)
     presence = Presence(reference.features)
     drawn = [_Draw(reference, presence, current_rows, rng, _AT_ONCE) for _ in range(math.ceil(resamples / _AT_ONCE))]
-    found = {name: np.concatenate([part.found[name] for part in drawn], axis=1) for name in drawn[0].found}
-    noise = {name: _noise(distances) for name, (distances, _) in found.items()}
-    p_values = np.array([_p_values(name, values) for name, values in found.items()])
+    found = {name: np.concatenate([part.found[name] for part in drawn]) for name in drawn[0].found}
+    noise = {name: _noise(distances) for name, distances in found.items()}
+    p_values = np.array([_ranks(distances) for distances in found.values()])
     alarming = [index for index, name in enumerate(found) if name in decisive]
     smallest = holm(p_values)[alarming].min(axis=0) if alarming else np.ones(p_values.shape[1])
-    level = float(np.quantile(smallest, _TAIL)) / (_TAIL * days)
+    surely = float(binom.ppf(_DOUBT, len(smallest), _TAIL)) / len(smallest)  # as many may lie there by chance
+    level = float(np.quantile(smallest, surely)) / (_TAIL * days)
     return Calibration(len(reference), current_rows, days, min(level, 0.5), noise)
 
 
@@ -149,7 +149,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 class _Draw:
-    """Some resamples: the distances and p-values of each signal, shape (2, resamples)."""
+    """Some resamples: the distances of each signal, shape (resamples,)."""
 
     def __init__(
         self, reference: Sample, presence: Presence, current_rows: int, rng: np.random.Generator, count: int
@@ -169,9 +169,8 @@ class _Draw:
             sizes = (size, min(current_rows, TEXT_ROWS))
             old, new = dealt if sizes == rows else [_counts(rng, size, side, count) for side in sizes]
             embedded = mean_embeddings(used_columns(reference.features), new, rows=sizes, reference=old)
-            self.found[TEXT] = np.stack((embedded.distances(), np.ones(count)))
-            distances = presence.distances(new, old, rows=sizes)
-            self.found[WORD] = np.stack((distances, np.ones(count)))
+            self.found[TEXT] = embedded.distances()
+            self.found[WORD] = presence.distances(new, old, rows=sizes)
 
 
 def _counts(rng: np.random.Generator, population: int, size: int, count: int) -> NDArray[np.float32]:
@@ -200,8 +199,8 @@ def _of_values(
     order = np.argsort(values, kind="stable")
     last = np.append(np.diff(values[order]) > 0, True)  # of equal values: the distribution steps once
     gaps = np.cumsum(old[order] / rows[0] - new[order] / rows[1], axis=0, dtype=np.float64)[last]
-    distances = np.abs(gaps).max(axis=0)
-    return np.stack((distances, ks_p_values(distances, rows=rows)))
+    distances: NDArray[np.float64] = np.abs(gaps).max(axis=0)
+    return distances
 
 
 def _of_mix(categories: Sequence[str], old: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -209,7 +208,8 @@ def _of_mix(categories: Sequence[str], old: NDArray[np.float32], new: NDArray[np
     belongs = np.eye(len(names))[places]
     before, after = old.T @ belongs, new.T @ belongs
     shares = [side / side.sum(axis=1, keepdims=True) for side in (before, after)]
-    return np.stack((np.abs(shares[0] - shares[1]).sum(axis=1) / 2, g_p_values(before, after)))
+    distances: NDArray[np.float64] = np.abs(shares[0] - shares[1]).sum(axis=1) / 2
+    return distances
 
 
 def _noise(distances: NDArray[np.float64]) -> Noise:
@@ -218,12 +218,7 @@ def _noise(distances: NDArray[np.float64]) -> Noise:
     return Noise(float(squares.mean()), spread, max(float(skew(squares)), 0.0) if spread else 0.0)
 
 
-def _p_values(name: str, found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what a signal's test says of each resample; those of the words are asked of the resamples themselves."""
-    distances: NDArray[np.float64] = found[0]
-    p_values: NDArray[np.float64] = found[1]
-    if name not in (TEXT, WORD):
-        return p_values
-    ranks = np.empty(len(distances))
-    ranks[np.argsort(-distances, kind="stable")] = np.arange(1, len(distances) + 1)
-    return ranks / len(distances)
+def _ranks(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the resamples that are as far or farther: p-values that hold whatever ties they have."""
+    ordered = np.sort(distances)
+    return 1 - np.searchsorted(ordered, distances, side="left") / len(distances)
