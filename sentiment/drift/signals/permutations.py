@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,18 @@ _AT_ONCE = 50
 _SEED = 20_260_101
 
 
-def deals(rows: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
+@lru_cache(maxsize=1)
+def deals(rows: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
     """Deal ``sum(rows)`` texts to two sides `PERMUTATIONS` times, always in the same ways.
 
-    Yields arrays of shape (texts, some of the permutations), with ones for what goes to the second side.
+    Returns arrays of shape (texts, some of the permutations), with ones for what goes to the second side. The last
+    ones are kept: all tests of a check deal the same rows.
     """
     rng = np.random.default_rng(_SEED)
-    for _ in range(PERMUTATIONS // _AT_ONCE):
-        dealt = np.zeros((sum(rows), _AT_ONCE), dtype=np.float32)
-        for column in range(_AT_ONCE):
-            dealt[rng.choice(sum(rows), rows[1], replace=False), column] = 1
-        yield dealt
+    dealt = np.zeros((PERMUTATIONS // _AT_ONCE, sum(rows), _AT_ONCE), dtype=np.float32)
+    for column in range(PERMUTATIONS):
+        dealt[column // _AT_ONCE, rng.choice(sum(rows), rows[1], replace=False), column % _AT_ONCE] = 1
+    return tuple(dealt)
 
 
 def tail(value: float, drawn: NDArray[np.float64]) -> float:
