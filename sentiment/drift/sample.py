@@ -72,8 +72,8 @@ class Sample:
 
     @cached_property
     def words(self) -> NDArray[np.float64]:
-        """Length of each text in words, as spaces part them."""
-        return self._measured(lambda text: text.count(" ") + 1)
+        """Length of each text in words, as white space parts them."""
+        return self._measured(lambda text: len(text.split()))
 
     @cached_property
     def markup(self) -> NDArray[np.float64]:
