@@ -13,6 +13,7 @@ from sentiment.drift.check import judge_drift, judge_samples
 from sentiment.drift.run import scored
 from sentiment.drift.sample import Sample, measure
 from sentiment.drift.signals import Signal
+from sentiment.drift.significance import judge_signals
 from sentiment.drift.verdict import Confirmation, DriftVerdict
 from sentiment.drift.words import crossed_unknown_share
 from sentiment.labels import LabelScheme
@@ -285,6 +286,18 @@ def test_whether_labels_are_like_the_traffic_is_told_by_the_signals_that_decide(
 def test_nothing_is_asked_for_when_nothing_moved_or_only_what_does_not_decide() -> None:
     assert judge_states(moved(distance=0.0, p_value=1.0)).actions == ()
     assert judge_states(moved("characters")).actions == ()
+
+
+def test_the_calibrated_level_is_for_signals_that_decide_and_others_keep_the_budget_by_themselves() -> None:
+    strict = 1 / POLICY.false_alarm_days
+    for name, p_value, counts in (
+        ("scores", 0.03, True),
+        ("scores", 0.05, False),
+        ("characters", 0.03, False),
+        ("characters", strict / 2, True),
+    ):
+        (judged,) = judge_signals([moved(name, p_value=p_value)], policy=POLICY, level=0.04)
+        assert judged.counts == counts, (name, p_value)
 
 
 def test_the_policy_says_which_signals_decide() -> None:
