@@ -1,0 +1,105 @@
+"""What the chart relies on is there: a served Bento takes the arguments, probes, test and metric names of the chart."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from bentos import BuiltBentos
+
+from sentiment.deployment.backend import environment
+from sentiment.deployment.ports import free_port
+from sentiment.settings import load_settings
+from sentiment.supervisor import Service
+
+GOLDEN = Path(__file__).resolve().parents[1] / "helm" / "golden" / "production.yaml"
+RENDERED: dict[str, Any] = {one["kind"]: one for one in yaml.safe_load_all(GOLDEN.read_text()) if one}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def served(bentos: BuiltBentos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Bento that was started with the arguments of the chart's pods."""
+    folder, port = tmp_path_factory.mktemp("served"), free_port("127.0.0.1")
+    settings = load_settings(storage={"root": str(folder / "var")})
+    [container] = RENDERED["Deployment"]["spec"]["template"]["spec"]["containers"]
+    first, *flags = container["args"]
+    assert first == "serve"  # what the image's entry point makes `bentoml serve ... PATH` of
+    flags = ["--host=127.0.0.1" if flag.startswith("--host=") else flag for flag in flags]
+    flags = [f"--port={port}" if flag.startswith("--port=") else flag for flag in flags]
+    service = Service(
+        "the Bento",
+        [sys.executable, "-m", "bentoml", "serve", *flags, bentos.first.path],
+        log_path=folder / "bento.log",
+        env={**environment(settings), "BENTOML_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True"},
+    )
+    service.start()
+    try:
+        wait_ready(f"http://127.0.0.1:{port}", service)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        service.stop()
+
+
+def wait_ready(url: str, service: Service) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        service.check_alive()
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"not ready:\n{service.last_lines()}")
+
+
+def run_test_pod(url: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run what `helm test` runs, with the interpreter of this test in the place of the image's."""
+    [container] = RENDERED["Pod"]["spec"]["containers"]
+    assert container["args"][:2] == ["python", "-c"]
+    return subprocess.run(
+        [sys.executable, "-c", container["args"][2]],
+        env={**os.environ, "SERVICE_URL": url, "KEYS_NEEDED": "no", **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_test_pod_is_content(served: str) -> None:
+    ended = run_test_pod(served)
+    assert ended.returncode == 0, ended.stderr
+    assert "model version 1 says" in ended.stdout
+
+
+def test_the_test_pod_sees_that_no_key_is_asked_for_where_one_should_be(served: str) -> None:
+    ended = run_test_pod(served, KEYS_NEEDED="yes")
+    assert ended.returncode == 1
+    assert "/predict answered 200, not 401" in ended.stderr
+
+
+def test_the_probes_ask_for_what_is_there(served: str) -> None:
+    [container] = RENDERED["Deployment"]["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert httpx.get(served + container[probe]["httpGet"]["path"]).status_code == 200
+
+
+def test_the_alerts_ask_for_metrics_that_there_are(served: str) -> None:
+    httpx.post(f"{served}/predict", json={"text": "a wonderful film"}).raise_for_status()
+    shown = httpx.get(served + RENDERED["ServiceMonitor"]["spec"]["endpoints"][0]["path"]).text
+    rules = RENDERED["PrometheusRule"]["spec"]["groups"][0]["rules"]
+    asked = set(re.findall(r"\bsentiment_[a-z_]+[a-z](?=[{\[])", " ".join(rule["expr"] for rule in rules)))
+    assert {"sentiment_model_info", "sentiment_requests_total"} <= asked
+    assert {name for name in asked if not re.search(rf"^{name}\b", shown, re.MULTILINE)} == set()
+    for label in ('endpoint="/predict"', "model_version=", "label=", "bento="):
+        assert label in shown
