@@ -13,6 +13,7 @@ PAGES = [
     PROJECT / "README.md",
     PROJECT / "CHANGELOG.md",
     PROJECT / "CONTRIBUTING.md",
+    PROJECT / "helm" / "sentiment" / "README.md",
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]
 README = (PROJECT / "README.md").read_text()
