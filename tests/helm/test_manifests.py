@@ -23,7 +23,7 @@ KUBERNETES = [f"1.{minor}" for minor in range(31, int(schemas.latest_version().s
 FOREIGN = {"ExternalSecret", "HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 """Kinds of operators: Kubernetes has no schemas for them."""
 
-AWAITED = {"serving.spool_folder", "serving.keys_file"}
+AWAITED = {"serving.spool_folder", "serving.spool_bytes", "serving.keys_file"}
 """Settings that the service is getting while this is written."""
 
 
@@ -192,6 +192,19 @@ def test_settings_arrive_as_they_were_given(rendered: dict[str, Rendered], monke
     settings = Settings()
     assert settings.storage.root == "s3://sentiment-production/platform"
     assert (settings.serving.max_batch, settings.serving.log_flush_seconds) == (128, 2.5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_logs_stay_within_the_spool(case: str, rendered: dict[str, Rendered]) -> None:
+    """A pod whose spool grows over its limit is evicted, with all that is in it."""
+    [config] = rendered[case].of("ConfigMap")
+    for one in rendered[case].of("Deployment"):
+        volumes = {volume["name"]: volume for volume in one["spec"]["template"]["spec"]["volumes"]}
+        limit = volumes["spool"]["emptyDir"]["sizeLimit"]
+        size = int(limit[:-2]) * {"Mi": 2**20, "Gi": 2**30}[limit[-2:]]
+        assert 0.7 * size < 2 * int(config["data"]["SENTIMENT_SERVING__SPOOL_BYTES"]) < 0.9 * size
+        disk = _container(one)["resources"]["limits"]["ephemeral-storage"]
+        assert int(disk[:-2]) * {"Mi": 2**20, "Gi": 2**30}[disk[-2:]] > size
 
 
 def test_who_may_reach_the_pods_is_told(rendered: dict[str, Rendered]) -> None:
