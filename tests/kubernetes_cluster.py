@@ -25,14 +25,15 @@ class Cluster:
     Attributes
     ----------
     becomes_ready : callable
-        Takes a Deployment and says whether its pods become ready.
+        Takes a Deployment and says whether its pods become ready: True, False once its deadline is over, None as
+        long as it is not known.
     succeeds : callable
         Takes a Pod and says whether it ends well.
     """
 
     def __init__(self) -> None:
         self.objects: dict[Key, Object] = {}
-        self.becomes_ready: Callable[[Object], bool] = lambda _: True
+        self.becomes_ready: Callable[[Object], bool | None] = lambda _: True
         self.succeeds: Callable[[Object], bool] = lambda _: True
         self._applied: dict[tuple[Key, str], Object] = {}
         self._listeners: list[Callable[[str, Key, Object], None]] = []
@@ -137,16 +138,12 @@ class Cluster:
         return before.get("status", {}) if before else {}
 
 
-def _deployment_status(wanted: Object, generation: int, *, ready: bool) -> Object:
+def _deployment_status(wanted: Object, generation: int, *, ready: bool | None) -> Object:
     number = wanted["spec"].setdefault("replicas", 1)
+    reason = {True: "NewReplicaSetAvailable", False: "ProgressDeadlineExceeded", None: "ReplicaSetUpdated"}[ready]
     conditions = [
-        {"type": "Available", "status": str(ready), "reason": "Tests", "message": "as the test says"},
-        {
-            "type": "Progressing",
-            "status": "True",
-            "reason": "NewReplicaSetAvailable" if ready else "ReplicaSetUpdated",
-            "message": "as the test says",
-        },
+        {"type": "Available", "status": str(bool(ready)), "reason": "Tests", "message": "as the test says"},
+        {"type": "Progressing", "status": str(ready is not False), "reason": reason, "message": "as the test says"},
     ]
     status = {"observedGeneration": generation, "replicas": number, "updatedReplicas": number, "conditions": conditions}
     if ready:

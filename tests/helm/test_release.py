@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,8 +27,8 @@ def image(cluster: Cluster, name: str = "sentiment") -> str:
     return str(container["image"]).partition("@")[2]
 
 
-def breaks(digest: str) -> Any:
-    """Pods of that image never become ready."""
+def breaks(digest: str) -> Callable[[Object], bool]:
+    """Pods of that image do not become ready before the deadline of their Deployment."""
     return lambda deployment: digest not in json.dumps(deployment["spec"])
 
 
@@ -62,7 +63,7 @@ def test_a_version_that_does_not_become_ready_is_rolled_back(helm: Helm) -> None
     helm.done(*UPGRADE, values=version(ONE))
     before = everything(helm.cluster)
     helm.cluster.becomes_ready = breaks(TWO)
-    ended = helm(*UPGRADE, "--timeout", "3s", values=version(TWO, replicas=5))
+    ended = helm(*UPGRADE, values=version(TWO, replicas=5))
     assert ended.returncode == 1
     assert "rolled back due to rollback-on-failure" in ended.stderr
     assert statuses(helm) == [(1, "superseded"), (2, "failed"), (3, "deployed")]
@@ -71,7 +72,7 @@ def test_a_version_that_does_not_become_ready_is_rolled_back(helm: Helm) -> None
 
 def test_a_first_version_that_does_not_become_ready_leaves_nothing(helm: Helm) -> None:
     helm.cluster.becomes_ready = breaks(ONE)
-    ended = helm(*UPGRADE, "--timeout", "3s", values=version(ONE))
+    ended = helm(*UPGRADE, values=version(ONE))
     assert ended.returncode == 1
     assert helm.cluster.all("deployments") == []
     helm.cluster.becomes_ready = lambda _: True
@@ -89,7 +90,7 @@ def test_back_to_an_earlier_revision(helm: Helm) -> None:
 
 def test_an_upgrade_that_was_killed_is_taken_up_again(helm: Helm) -> None:
     helm.done(*UPGRADE, values=version(ONE))
-    helm.cluster.becomes_ready = breaks(TWO)
+    helm.cluster.becomes_ready = lambda _: None
     process = helm.start(*UPGRADE, values=version(TWO))
     wait_for(lambda: image(helm.cluster) == TWO)
     process.send_signal(signal.SIGKILL)
@@ -112,7 +113,7 @@ def test_an_upgrade_that_was_killed_is_taken_up_again(helm: Helm) -> None:
 
 def test_of_two_upgrades_at_once_one_is_refused(helm: Helm) -> None:
     helm.done(*UPGRADE, values=version(ONE))
-    helm.cluster.becomes_ready = lambda _: False
+    helm.cluster.becomes_ready = lambda _: None
     first = helm.start(*UPGRADE, values=version(TWO))
     wait_for(lambda: image(helm.cluster) == TWO)
     second = helm(*UPGRADE, values=version(THREE))
@@ -158,6 +159,9 @@ def test_a_canary_from_its_first_request_to_promotion(helm: Helm) -> None:
         assert weights(helm.cluster) == {"sentiment": 100 - weight, "sentiment-canary": weight}
         assert helm.cluster.get("deployments", "sentiment")["spec"]["template"] == stable  # no pod was touched
         assert image(helm.cluster, "sentiment-canary") == TWO
+    for weight in (50, 0):
+        helm.done(*UPGRADE, values=version(TWO, **route, strategy="canary", canary={"digest": TWO, "weight": weight}))
+        assert weights(helm.cluster) == {"sentiment": 100 - weight, "sentiment-canary": weight}
     helm.done(*UPGRADE, values=version(TWO, **route, strategy="canary"))
     assert weights(helm.cluster) == {"sentiment": 100}
     assert image(helm.cluster) == TWO
@@ -169,7 +173,7 @@ def test_a_canary_that_does_not_start_leaves_the_stable_one_alone(helm: Helm) ->
     helm.done(*UPGRADE, values=version(ONE))
     before = everything(helm.cluster)
     helm.cluster.becomes_ready = breaks(TWO)
-    ended = helm(*UPGRADE, "--timeout", "3s", values=version(ONE, strategy="canary", canary={"digest": TWO}))
+    ended = helm(*UPGRADE, values=version(ONE, strategy="canary", canary={"digest": TWO}))
     assert ended.returncode == 1
     assert everything(helm.cluster) == before
 
@@ -185,6 +189,17 @@ def test_the_colours_are_switched_without_touching_a_pod(helm: Helm) -> None:
     helm.done(*UPGRADE, values=colours("green"))
     assert (track(helm.cluster, "sentiment"), track(helm.cluster, "sentiment-preview")) == ("green", "blue")
     assert [one["spec"] for one in helm.cluster.all("deployments")] == before
+
+
+def test_changing_over_to_colours_leaves_a_gap(helm: Helm) -> None:
+    """Helm removes what is not in the chart any more before it waits: docs/kubernetes.md warns of it."""
+    helm.done(*UPGRADE, values=version(ONE))
+    helm.cluster.becomes_ready = lambda _: None
+    colours = {"strategy": "blueGreen", "blueGreen": {"blue": {"digest": TWO}}}
+    process = helm.start(*UPGRADE, values=version(ONE, **colours))
+    wait_for(lambda: [one["metadata"]["name"] for one in helm.cluster.all("deployments")] == ["sentiment-blue"])
+    process.kill()
+    process.communicate(timeout=30)
 
 
 def test_changed_settings_start_new_pods_and_changed_weights_do_not(helm: Helm) -> None:
@@ -230,7 +245,7 @@ def image_of_test(cluster: Cluster) -> str:
     return str(cluster.get("pods", "sentiment-test")["spec"]["containers"][0]["image"])
 
 
-def wait_for(happens: Any) -> None:
+def wait_for(happens: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < deadline, "it did not happen"
