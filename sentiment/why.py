@@ -196,7 +196,7 @@ def _answer(record: dict[str, Any]) -> GivenAnswer:
 
 
 def _shown(settings: Settings, text: str) -> str:
-    from sentiment.reviews.redaction import redact
+    from sentiment.redaction import redact
 
     return redact(text)[0] if settings.data.redact else text
 

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from sentiment.reviews.redaction import redact, redact_all
+from sentiment.redaction import redact
+from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.table import Table
 from sentiment.settings import Settings
 from sentiment.storage import Storage
