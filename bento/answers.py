@@ -13,6 +13,7 @@ import numpy as np
 
 from bento.metrics import metrics
 from bento.problems import Refusal
+from bento.recent import Recent
 from sentiment.serving.explain import explain
 from sentiment.serving.feedback import Feedback, FeedbackLog
 from sentiment.serving.manifest import ServedModel
@@ -40,6 +41,8 @@ class Answers:
         ``max_characters`` and ``max_batch``.
     log, feedback_log : optional
         Where answers and feedback are recorded; without them neither is.
+    recent : Recent, optional
+        Keeps the last answers in memory.
     """
 
     def __init__(
@@ -49,9 +52,10 @@ class Answers:
         *,
         log: PredictionLog | None = None,
         feedback_log: FeedbackLog | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self.scorer, self.manifest, self._limits = model.scorer, model.manifest, limits
-        self.log, self.feedback_log = log, feedback_log
+        self.log, self.feedback_log, self.recent = log, feedback_log, recent
 
     def predict(self, text: object, *, record: bool = True) -> Json:
         """Judge one text.
@@ -152,8 +156,10 @@ class Answers:
         if record and answers:
             labels = Counter(answer["label"] for answer in answers)
             metrics().count(labels, model_version=self.manifest.model_version)
+            now = datetime.now(UTC)
+            if self.recent:
+                self.recent.record(texts, answers, at=now)
             if self.log:
-                now = datetime.now(UTC)
                 for text, answer in zip(texts, answers, strict=True):
                     self.log.record(Answer(text=text, predicted_at=now, **answer))
         return answers

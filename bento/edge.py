@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 COUNTED = frozenset({"/predict", "/predict_batch", "/explain", "/feedback", "/model"})
-PAGE_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-"""Keeps the browser of who opens BentoML's page from reporting that to third parties."""
 FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
 PROBE_HEADER = b"x-sentiment-probe"
 
@@ -44,7 +42,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless its body is too large."""
         if scope["type"] != "http" or scope["path"] not in COUNTED:
-            await self.app(scope, receive, _with_policy(send) if scope.get("path") == "/" else send)
+            await self.app(scope, receive, send)
             return
         started = time.perf_counter()
         status = 500
@@ -89,16 +87,6 @@ async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         if size > MAX_BODY_BYTES:
             return None
     return b"".join(parts)
-
-
-def _with_policy(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message.get("headers", []), (b"content-security-policy", PAGE_POLICY)]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return guarded
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

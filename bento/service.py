@@ -22,7 +22,9 @@ from starlette.routing import Route
 from bento.answers import INLINE_CHARACTERS, Answers
 from bento.edge import Edge, caller, is_probe, problem
 from bento.metrics import exposition
+from bento.pages import Pages
 from bento.problems import Refusal
+from bento.recent import Recent
 from sentiment.serving.feedback import FeedbackLog
 from sentiment.serving.landing import LandingLog
 from sentiment.serving.manifest import ServedModel
@@ -132,7 +134,22 @@ async def _model_page(_: Request) -> Response:
     return JSONResponse(bentoml.get_current_service()._facts)
 
 
-@bentoml.asgi_app(Starlette(routes=[Route("/model", _model_page, methods=["GET"])]), path="/")
+async def _recent_page(_: Request) -> Response:
+    recent = bentoml.get_current_service().answers.recent
+    if recent is None:
+        return problem(Refusal(404, "Not shown", "This service does not show its answers (serving.show_recent)."))
+    headers = {"Cache-Control": "no-store"}
+    return JSONResponse({"recent": await asyncio.to_thread(recent.listed)}, headers=headers)
+
+
+ROUTES = [
+    Route("/model", _model_page, methods=["GET"]),
+    Route("/recent", _recent_page, methods=["GET"]),
+    *Pages.read().routes(),
+]
+
+
+@bentoml.asgi_app(Starlette(routes=ROUTES), path="/")
 @bentoml.service(
     name="sentiment",
     workers=1,
@@ -152,6 +169,7 @@ class SentimentService:
             settings.serving,
             log=PredictionLog(settings) if logs else None,
             feedback_log=FeedbackLog(settings) if logs else None,
+            recent=Recent() if settings.serving.show_recent else None,
         )
         facts = model.manifest.model_dump(mode="json", exclude={"probes"})
         self._facts = {**facts, "min_confidence": model.scorer.min_confidence}

@@ -23,8 +23,17 @@ export function decode(bytes) {
 }
 
 // Rows of cells. Quoted cells hold separators, line ends and doubled quotes; empty lines are left out. An empty
-// separator makes a cell of each line. Throws if a quote is never closed.
-export function parse(text, separator) {
+// separator makes a cell of each line. Throws if a quote is never closed, unless the text was cut off or is lines.
+export function parse(text, separator, { cut = false } = {}) {
+  try {
+    return parts(text, separator, cut);
+  } catch (error) {
+    if (separator) throw error;
+    return text.split(/\r\n|[\r\n]/).filter(line => line.trim()).map(line => [line]);
+  }
+}
+
+function parts(text, separator, cut) {
   const rows = [];
   let [row, cell, place, line] = [[], "", 0, 1];
   const special = new RegExp(separator ? `[${separator}\r\n]` : "[\r\n]", "g");
@@ -35,7 +44,7 @@ export function parse(text, separator) {
   };
   while (place < text.length) {
     if (text[place] === '"' && !cell) {
-      const [inside, after] = quoted(text, place, line);
+      const [inside, after] = quoted(text, place, line, cut);
       line += inside.split("\n").length - 1;
       [cell, place] = [inside, after];
     }
@@ -56,10 +65,11 @@ export function parse(text, separator) {
   return rows;
 }
 
-function quoted(text, start, line) {
+function quoted(text, start, line, cut) {
   let [inside, place] = ["", start + 1];
   for (;;) {
     const close = text.indexOf('"', place);
+    if (close < 0 && cut) return [inside + text.slice(place), text.length];
     if (close < 0) throw new Error(`The quote that opens in line ${line} is never closed.`);
     inside += text.slice(place, close);
     if (text[close + 1] !== '"') return [inside, close + 1];
@@ -83,12 +93,8 @@ export function separatorOf(text) {
 
 function sample(text, separator) {
   const cut = text.length > SAMPLE;
-  try {
-    const rows = parse(cut ? text.slice(0, SAMPLE) : text, separator);
-    return cut && rows.length > 1 ? rows.slice(0, -1) : rows;
-  } catch {
-    return cut ? parse(text.slice(0, SAMPLE).replaceAll('"', ""), separator).slice(0, -1) : [];
-  }
+  const rows = parse(text.slice(0, SAMPLE), separator, { cut: true });
+  return cut && rows.length > 1 ? rows.slice(0, -1) : rows;
 }
 
 const plain = name => name.toLowerCase().replace(/[\s_-]/g, "");

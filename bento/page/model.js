@@ -4,15 +4,14 @@ import { curve } from "./charts.js";
 import { find, make } from "./dom.js";
 import { count, moment, percent, spoken, titled } from "./words.js";
 
-const outOf100 = value => `${percent(value, 1)}`;
+const share = value => percent(value, 1);
 const MEANINGS = [
-  ["accuracy", "Right", value => `${outOf100(value)} of the reviews it had never seen`],
-  ["accuracy_answered", "Right when sure", value => `${outOf100(value)} of the answers that are not unsure`],
-  ["coverage", "Sure", value => `about ${outOf100(value)} of the reviews; the others are better left to a person`],
-  ["macro_f1", "Every label alike", value => `${outOf100(value)}: macro-F1, which lets no label make up for another`],
-  ["auc", "In the right order", value => `${outOf100(value)} of the pairs of a worse and a better review (AUC)`],
-  ["expected_calibration_error", "Confidence off by", value => `${percent(value, 1)} on average: how far 90% sure is from right nine times in ten`],
-  ["log_loss", "Log-loss", value => value.toFixed(3)],
+  ["accuracy", "Right", share, "of reviews it had never seen"],
+  ["answered_accuracy", "Right when sure", share, "of the answers that are not unsure"],
+  ["coverage", "Sure", share, "of reviews; the others are better left to a person"],
+  ["macro_f1", "Right for every label alike", share, "macro-F1: no label makes up for another"],
+  ["auc", "In the right order", share, "of the pairs of a worse and a better review (AUC)"],
+  ["expected_calibration_error", "Confidence off by", share, "on average: how far 90% sure is from right nine times in ten"],
 ];
 
 export function showModel(facts) {
@@ -31,13 +30,16 @@ function list(rows) {
 
 function quality({ metrics }) {
   const known = MEANINGS.filter(([name]) => Number.isFinite(metrics?.[name]));
-  const rows = known.map(([name, title, says]) => [title, says(metrics[name]) + interval(metrics, name)]);
-  return rows.length ? card("How good it is", list(rows)) : null;
+  const rows = known.map(([name, title, written, says]) =>
+    make("div", {}, make("dt", {}, title), make("dd", {}, make("strong", {}, written(metrics[name])), says, interval(metrics, name, written))),
+  );
+  return rows.length ? card("How good it is", make("dl", { class: "facts figures" }, ...rows)) : null;
 }
 
-function interval(metrics, name) {
+function interval(metrics, name, written) {
   const [low, high] = [metrics[`${name}_low`], metrics[`${name}_high`]];
-  return Number.isFinite(low) && Number.isFinite(high) ? ` (95% interval ${percent(low, 1)} to ${percent(high, 1)})` : "";
+  const known = Number.isFinite(low) && Number.isFinite(high);
+  return known ? make("small", {}, `95% interval: ${written(low)} to ${written(high)}`) : null;
 }
 
 function limits(facts) {

@@ -35,11 +35,11 @@ export function sureness(probability, abstained) {
   return "Leaning";
 }
 
-export function confidence(probability, abstained) {
+export function confidence(label, probability, abstained) {
   const right = Math.floor(probability * 100);
-  const share = right >= 99 ? "99 or more" : `about ${right}`;
-  const advice = abstained ? "better left to a person: of" : "of";
-  return `${sureness(probability, abstained)}; ${advice} 100 answers like this, ${share} are right.`;
+  const share = right >= 99 ? "99 or more are right" : `about ${right} ${right === 1 ? "is" : "are"} right`;
+  const says = abstained ? `Leans to ${spoken(label)}, but is better left to a person` : sureness(probability, false);
+  return `${says}: of 100 answers like this, ${share}.`;
 }
 
 export function moment(text) {

@@ -10,7 +10,7 @@ import { confidence, count, percent, signed, spoken, sureness, titled, toneOf } 
 const PAUSE = 220; // ms without a key before the service is asked
 const HUSH = 900; // ms without a new answer before it is read out
 const MOST = 8; // words of each side in the list
-const FAINTEST = 0.06; // share of the strongest word below which nothing is marked
+const FAINTEST = 0.1; // share of the strongest word below which nothing is marked
 const LEVELS = 5;
 const EXAMPLES = [
   "A wonderful cast, wasted on a dull and predictable script.",
@@ -116,7 +116,7 @@ function painted(text, marked) {
   let place = 0;
   for (const piece of marked) {
     const share = Math.abs(piece.strength) / strongest;
-    if (share < FAINTEST) continue;
+    if (share < FAINTEST || !text.slice(piece.begin, piece.end).trim()) continue;
     const level = Math.min(LEVELS, Math.ceil(share * LEVELS));
     const tone = piece.strength < 0 ? "against" : "for";
     const mark = make("mark", { class: `${tone} level-${level}` }, text.slice(piece.begin, piece.end));
@@ -129,9 +129,9 @@ function painted(text, marked) {
 
 function showVerdict(answer, probability, labels) {
   const tone = answer.abstained ? "neither" : toneOf(answer.label, labels);
-  find("label").className = tone;
-  find("label").replaceChildren(make("i", { class: tone, "aria-hidden": "true" }), titled(spoken(answer.label)));
-  find("surely").textContent = confidence(probability, answer.abstained);
+  const says = answer.abstained ? "Unsure" : titled(spoken(answer.label));
+  find("label").replaceChildren(make("i", { class: tone, "aria-hidden": "true" }), says);
+  find("surely").textContent = confidence(answer.label, probability, answer.abstained);
   const rows = Object.entries(answer.probabilities).reverse();
   find("probabilities").replaceChildren(
     ...rows.map(([label, share]) =>
