@@ -335,7 +335,7 @@ class ServingSettings(Section):
     max_characters: int = Field(50_000, ge=1, description="Longest text that is answered.")
     max_batch: int = Field(256, ge=1, description="Most texts in one batch request.")
     show_recent: bool = Field(
-        False, description="Show the last 100 answers, redacted, at `/recent` and on the page to everybody who may predict."
+        False, description="Show the last 100 texts and answers, redacted, at `/recent` and on the page."
     )
     log_predictions: bool = Field(True, description="Write answers to the landing zone.")
     log_flush_seconds: float = Field(2.0, gt=0, description="Longest time an answer waits to be written.")
