@@ -94,18 +94,31 @@ export function separatorOf(text) {
 function sample(text, separator) {
   const cut = text.length > SAMPLE;
   const rows = parse(text.slice(0, SAMPLE), separator, { cut: true });
-  return cut && rows.length > 1 ? rows.slice(0, -1) : rows;
+  const whole = !cut && isWhole(text, separator);
+  return !whole && rows.length > 1 ? rows.slice(0, -1) : rows;
+}
+
+function isWhole(text, separator) {
+  try {
+    return Boolean(parse(text, separator));
+  } catch {
+    return false;
+  }
 }
 
 const plain = name => name.toLowerCase().replace(/[\s_-]/g, "");
 
-// Whether the first row has names: one that is usual, or short words above longer texts.
+const isNumber = cell => Boolean(cell?.trim()) && !Number.isNaN(Number(cell.replace(",", ".")));
+
+// Whether the first row has names: one that is usual, or no number where all below have one, or short words above
+// longer texts.
 export function hasHeader(rows) {
   const [first, ...rest] = rows.slice(0, 50);
   if (!first) return false;
   if (first.some(name => TEXT_NAMES.has(plain(name)))) return true;
-  if (first.some(cell => !cell.trim() || cell.length > 40 || !Number.isNaN(Number(cell)))) return false;
+  if (first.some(cell => !cell.trim() || cell.length > 40 || isNumber(cell))) return false;
   if (new Set(first).size < first.length || !rest.length) return false;
+  if (first.some((_, column) => rest.every(row => isNumber(row[column])))) return true;
   if (first.some(name => OTHER_NAMES.has(plain(name)))) return true;
   const column = longest(rest);
   return mean(rest, column) > 3 * (first[column] ?? "").length && !/[.!?]$/.test(first[column]?.trim() ?? "");
@@ -113,7 +126,7 @@ export function hasHeader(rows) {
 
 // The column of the texts: by its name, else the one with the longest cells.
 export function columnOf(rows, header) {
-  const named = header ? rows[0].findIndex(name => TEXT_NAMES.has(plain(name))) : -1;
+  const named = header && rows.length ? rows[0].findIndex(name => TEXT_NAMES.has(plain(name))) : -1;
   return named >= 0 ? named : longest(rows.slice(header ? 1 : 0, 200));
 }
 

@@ -20,12 +20,16 @@ export function startFile(service) {
     for (const id of ["setup", "progress", "result"]) find(id).hidden = true;
     find("file-trouble").textContent = "";
     if (!chosen) return;
-    if (chosen.size > MOST_BYTES) return complain(`${chosen.name} has ${count(Math.round(chosen.size / 1048576))} MB; at most 50 are read here. Split it, or use “sentiment predict”.`);
+    if (chosen.size > MOST_BYTES) {
+      const size = count(Math.round(chosen.size / 1048576));
+      find("file-trouble").textContent = `${chosen.name} has ${size} MB; at most 50 are read here. Split it, or use “sentiment predict”.`;
+      return;
+    }
     const text = decode(new Uint8Array(await chosen.arrayBuffer()));
     file = { name: chosen.name, text, rows: [] };
     find("file-name").textContent = chosen.name;
     find("separator").value = separatorOf(text);
-    if (!reread()) return;
+    reread();
     find("header").checked = hasHeader(file.rows);
     offerColumns();
     find("setup").hidden = false;
@@ -33,23 +37,20 @@ export function startFile(service) {
   }
 
   function reread() {
+    file.rows = [];
+    let trouble = "";
     try {
       file.rows = parse(file.text, find("separator").value);
+      if (!file.rows.length) trouble = "It is empty.";
     } catch (error) {
-      return complain(`${file.name}: ${error.message}`);
+      trouble = error.message;
     }
-    return file.rows.length ? true : complain(`${file.name} is empty.`);
-  }
-
-  function complain(message) {
-    find("setup").hidden = true;
-    find("file-trouble").textContent = message;
-    return false;
+    find("file-trouble").textContent = trouble && `${file.name}: ${trouble}`;
   }
 
   const names = () => {
     const width = file.rows.reduce((most, row) => Math.max(most, row.length), 1);
-    const first = find("header").checked ? file.rows[0] : [];
+    const first = (find("header").checked && file.rows[0]) || [];
     return [...Array(width).keys()].map(place => first[place]?.trim() || `column_${place + 1}`);
   };
   const body = () => file.rows.slice(find("header").checked ? 1 : 0);
@@ -126,7 +127,7 @@ export function startFile(service) {
   for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", event => take(event.dataTransfer.files[0]));
-  find("separator").addEventListener("change", () => reread() && offerColumns());
+  find("separator").addEventListener("change", () => (reread(), offerColumns()));
   find("header").addEventListener("change", offerColumns);
   find("column").addEventListener("change", preview);
   find("cancel").addEventListener("click", () => running?.abort());
