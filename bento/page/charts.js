@@ -3,8 +3,9 @@
 import { draw, make } from "./dom.js";
 import { count, percent, spoken, titled, toneOf } from "./words.js";
 
-const [WIDTH, HEIGHT] = [360, 200];
+const [WIDTH, HEIGHT, LEFT, RIGHT] = [360, 208, 48, 12];
 const BINS = 20;
+const MOST_DOTS = 20; // more points are a line alone
 
 // How many answers each label got, the unsure ones apart.
 export function distribution(answers, labels) {
@@ -44,20 +45,20 @@ export function histogram(answers) {
 
 // A curve of shares over shares: points are [x, y, low, high], the ends of the interval if known.
 export function curve(title, points, { across, along, says, straight = false }) {
-  const ys = points.flatMap(([, ...values]) => values.filter(Number.isFinite));
   const xs = points.map(([x]) => x);
-  const [left, right] = straight ? [Math.min(...xs, ...ys), 1] : [Math.min(...xs), Math.max(...xs)];
-  const [low, high] = straight ? [left, 1] : [Math.min(...ys), Math.max(...ys, Math.min(...ys) + 0.01)];
-  const x = value => 44 + ((value - left) / (right - left || 1)) * (WIDTH - 56);
-  const y = value => 12 + (1 - (value - low) / (high - low || 1)) * (HEIGHT - 52);
+  const ys = points.flatMap(([, ...values]) => values);
+  const floor = values => Math.min(0.9, Math.floor(Math.min(...values) * 10) / 10);
+  const [left, low] = straight ? [floor([...xs, ...ys]), floor([...xs, ...ys])] : [floor(xs), floor(ys)];
+  const x = value => LEFT + ((value - left) / (1 - left)) * (WIDTH - LEFT - RIGHT);
+  const y = value => 12 + (1 - (value - low) / (1 - low)) * (HEIGHT - 56);
   const at = (horizontal, vertical) => `${x(horizontal).toFixed(1)} ${y(vertical).toFixed(1)}`;
   const line = places => places.map(([a, b], turn) => `${turn ? "L" : "M"}${at(a, b)}`).join("");
   const parts = [];
   for (const share of [0, 0.5, 1]) {
-    const [value, place] = [low + share * (high - low), left + share * (right - left)];
-    parts.push(draw("path", { class: "axis", d: `M44 ${y(value)}H${WIDTH - 12}` }));
-    parts.push(draw("text", { x: 38, y: y(value) + 4, "text-anchor": "end" }, percent(value)));
-    parts.push(draw("text", { x: x(place), y: HEIGHT - 22, "text-anchor": share === 1 ? "end" : share ? "middle" : "start" }, percent(place)));
+    const [value, place] = [low + share * (1 - low), left + share * (1 - left)];
+    parts.push(draw("path", { class: "axis", d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }));
+    parts.push(draw("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, percent(value)));
+    parts.push(draw("text", { x: x(place), y: HEIGHT - 24, "text-anchor": share === 1 ? "end" : share ? "middle" : "start" }, percent(place)));
   }
   if (straight) parts.push(draw("path", { class: "ideal", d: `M${at(left, left)}L${at(1, 1)}` }));
   if (points.every(point => point.length === 4)) {
@@ -65,8 +66,8 @@ export function curve(title, points, { across, along, says, straight = false }) 
     parts.push(draw("path", { class: "band", d: `${line(band)}Z` }));
   }
   parts.push(draw("path", { class: "line", d: line(points) }));
-  parts.push(...points.map(([a, b]) => draw("circle", { cx: x(a), cy: y(b), r: points.length > 12 ? 2 : 3.5 })));
-  parts.push(draw("text", { x: (44 + WIDTH - 12) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, across));
+  if (points.length <= MOST_DOTS) parts.push(...points.map(([a, b]) => draw("circle", { cx: x(a), cy: y(b), r: 3.5 })));
+  parts.push(draw("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, across));
   const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}. ${says}`, class: "curve" }, ...parts);
   const heads = make("tr", {}, make("th", { scope: "col" }, across), make("th", { scope: "col" }, along));
   const rows = points.map(([a, b]) => make("tr", {}, make("td", {}, percent(a, 1)), make("td", {}, percent(b, 1))));

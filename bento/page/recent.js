@@ -27,7 +27,7 @@ function row(answer, labels) {
   return make(
     "tr",
     {},
-    cell("When", moment(answer.predicted_at)),
+    cell("When", moment(answer.predicted_at, { recent: true })),
     cell("Text", make("span", { class: "clamp" }, answer.text || "(empty)")),
     cell("Answer", make("span", { class: `badge ${tone}` }, titled(spoken(answer.label)))),
     cell("Confidence", `${percent(answer.probabilities[answer.label])}${answer.abstained ? ", unsure" : ""}`),

@@ -2,6 +2,8 @@
 
 const whole = new Intl.NumberFormat("en");
 const ended = { one: "", other: "s" };
+const exact = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", hourCycle: "h23", timeZone: "UTC" });
+const short = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: "UTC" });
 const plural = new Intl.PluralRules("en");
 
 export const count = (number, noun) =>
@@ -42,8 +44,9 @@ export function confidence(label, probability, abstained) {
   return `${says}: of 100 answers like this, ${share}.`;
 }
 
-export function moment(text) {
+// A moment in UTC; with seconds and without the year for what has just been.
+export function moment(text, { recent = false } = {}) {
   const when = new Date(text);
   if (Number.isNaN(when.getTime())) return text;
-  return new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short", timeZone: "UTC" }).format(when) + " UTC";
+  return `${(recent ? short : exact).format(when)} UTC`;
 }

@@ -150,7 +150,7 @@ function showWhy({ words, baseline, margin }) {
     );
     const rest = found.slice(MOST);
     const others = rest.reduce((sum, { weight }) => sum + weight, 0);
-    if (rest.length) rows.push(make("li", { class: "soft" }, make("span", { class: "word" }, `${count(rest.length)} more`), bar(0, side), make("span", { class: "number" }, signed(others))));
+    if (rest.length) rows.push(make("li", { class: "soft" }, make("span", { class: "word" }, `${count(rest.length)} more`), make("span"), make("span", { class: "number" }, signed(others))));
     if (!rows.length) rows.push(make("li", { class: "soft" }, "Nothing."));
     find(side).replaceChildren(...rows);
   }

@@ -175,10 +175,12 @@ def test_metrics_count_requests_and_predictions(served: Served) -> None:
     assert "sentiment_feedback_log_dropped_total 0" in text
 
 
-def test_its_page_may_not_load_anything_from_elsewhere(served: Served) -> None:
-    policy = served.client.get("/").headers["content-security-policy"]
-    assert policy.startswith("default-src 'self'")
-    assert "http" not in policy
+def test_what_others_asked_is_not_shown_unless_it_is_wanted(served: Served) -> None:
+    served.client.post("/predict", json={"text": "my secret diary"})
+    reply = served.client.get("/recent")
+    assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
+    assert "serving.show_recent" in reply.json()["detail"]
+    assert served.client.get("/model").json()["features"]["recent"] is False
 
 
 def test_malformed_requests_leave_no_text_in_the_log(served: Served) -> None:
