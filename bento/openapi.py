@@ -13,7 +13,8 @@ from bento.access import SCOPES
 from bento.answers import MAX_COMMENT, MAX_REPORTER, REQUEST_ID
 from bento.examples import PROBLEM, REQUESTS, RESPONSES
 from bento.problems import MEDIA_TYPE
-from bento.shapes import Explanation, ModelFacts, Prediction, Predictions, Problem, Received
+from bento.shapes import Explanation, ModelFacts, Prediction, Predictions, Problem, Received, RecentAnswers
+from sentiment.serving.keys import KeyScope
 from sentiment.settings import ServingSettings
 
 Schema = dict[str, Any]
@@ -25,6 +26,8 @@ ANSWERS: Mapping[str, tuple[int, type[BaseModel]]] = {
     "/feedback": (202, Received),
 }
 BODY_PROBLEMS = (400, 408, 413, 415, 422, 500, 503)
+FACTS = "Say which model answers, what it learned from and how good it is."
+RECENT = "Show the last answers of this process, the newest first, without personal data."
 KEY_PROBLEMS = (401, 403, 429)
 INFRASTRUCTURE = {
     "/livez": ("Whether the process lives, also while it stops.", (200,)),
@@ -46,13 +49,15 @@ def document(bentoml: Mapping[str, Any], settings: ServingSettings, *, labels: S
     labels : sequence of str
         Those of the served model.
     """
-    models: Sequence[type[BaseModel]] = (*(model for _, model in ANSWERS.values()), ModelFacts, Problem)
+    models: Sequence[type[BaseModel]] = (*(model for _, model in ANSWERS.values()), ModelFacts, RecentAnswers, Problem)
     pairs = [(model, "serialization") for model in models]
     _, schemas = models_json_schema(pairs, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     taken = bentoml["components"]["schemas"]
     inputs = {path: _limited(path, taken[f"{path[1:]}__Input"], settings, labels) for path in ANSWERS}
     paths: Schema = {path: {"post": _operation(bentoml, path, inputs[path], settings)} for path in ANSWERS}
-    paths["/model"] = {"get": _model(settings)}
+    paths["/model"] = {"get": _read("/model", ModelFacts, FACTS, settings)}
+    if settings.show_recent:
+        paths["/recent"] = {"get": _read("/recent", RecentAnswers, RECENT, settings)}
     paths |= {path: {"get": _infrastructure(*said)} for path, said in INFRASTRUCTURE.items()}
     components: Schema = {"schemas": schemas["$defs"]}
     if settings.keys_file:
@@ -94,17 +99,17 @@ def _operation(bentoml: Mapping[str, Any], path: str, schema: Schema, settings: 
     }
 
 
-def _model(settings: ServingSettings) -> Schema:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ModelFacts"}}}
+def _read(path: str, model: type[BaseModel], summary: str, settings: ServingSettings) -> Schema:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
     return {
-        "operationId": "model",
-        "summary": "Say which model answers, what it learned from and how good it is.",
+        "operationId": path[1:],
+        "summary": summary,
         "tags": ["Service APIs"],
         "responses": {
             "200": {"description": "OK", "content": content},
             **{str(status): _problem(status) for status in (*_key_statuses(settings), 500)},
         },
-        **_security("/model", settings),
+        **_security(path, settings),
     }
 
 
@@ -133,7 +138,8 @@ def _key_statuses(settings: ServingSettings) -> tuple[int, ...]:
 def _security(path: str, settings: ServingSettings) -> Schema:
     if not settings.keys_file:
         return {}
-    return {"security": [{"bearer": [SCOPES[path]]}, {"header": [SCOPES[path]]}]}
+    scope = SCOPES.get(path, KeyScope.admin)
+    return {"security": [{"bearer": [scope]}, {"header": [scope]}]}
 
 
 def _limited(path: str, schema: Schema, settings: ServingSettings, labels: Sequence[str]) -> Schema:

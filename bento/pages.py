@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -72,7 +72,7 @@ class Pages:
             Route("/page/{digest}/{name}", self._file),
         ]
 
-    def _page(self, name: str, policy: str):  # type: ignore[no-untyped-def]
+    def _page(self, name: str, policy: str) -> Callable[[Request], Awaitable[Response]]:
         content = self.files[name].replace(MARK, f"page/{self.digest}".encode())
         headers = {"Content-Security-Policy": policy, "Cache-Control": ASK_ANEW}
 

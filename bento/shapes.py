@@ -47,6 +47,19 @@ class Refused(BaseModel):
     error: Problem
 
 
+class RecentAnswer(Prediction):
+    """An answer, and the text it was given to."""
+
+    text: str = Field(description="Without personal data, and shortened after that.")
+    predicted_at: datetime
+
+
+class RecentAnswers(BaseModel):
+    """The last answers of a process."""
+
+    recent: list[RecentAnswer]
+
+
 class Predictions(BaseModel):
     """Answers in the order of the texts."""
 

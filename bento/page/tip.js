@@ -4,6 +4,9 @@
 import { find, make } from "./dom.js";
 import { signed } from "./words.js";
 
+const MOST = 4;
+const LEAST = 0.005; // what would be written as zero
+
 export function startTip(field, pieces) {
   const tip = find("tip");
   let at = null; // the place it was last shown for
@@ -13,8 +16,10 @@ export function startTip(field, pieces) {
     const piece = pieces().find(one => one.begin === begin);
     if (!piece || at === begin) return;
     at = begin;
+    const words = piece.words.filter(({ weight }) => Math.abs(weight) >= LEAST);
+    words.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
     tip.replaceChildren(
-      ...piece.words.map(({ word, weight }) => make("span", {}, word, make("b", { class: weight < 0 ? "against" : "for" }, signed(weight)))),
+      ...words.slice(0, MOST).map(({ word, weight }) => make("span", {}, word, make("b", { class: weight < 0 ? "against" : "for" }, signed(weight)))),
     );
     tip.hidden = false;
     const [paper, box] = [tip.offsetParent.getBoundingClientRect(), mark.getClientRects()[0]];
