@@ -169,3 +169,16 @@ def test_a_service_that_is_busy_is_asked_again(site: Page) -> None:
     site.until(lambda: site.find("#trouble").text == "Too many at once.")
     site.until(lambda: site.find("#label").text)
     assert site.find("#trouble").text == ""
+
+
+def test_numbers_and_labels_are_said_as_they_are(site: Page) -> None:
+    site.open()
+    assert site.loads("words.js", "[0, 0.0004, 0.5, 0.9999, 1].map(share => m.percent(share, 1))") == [
+        *("0.0%", "< 0.1%", "50.0%", "> 99.9%", "100.0%")
+    ]
+    stars = ["1", "2", "3", "4", "5"]
+    tones = ["against", "against", "neither", "for", "for"]
+    assert site.loads("words.js", "v[0].map(label => m.toneOf(label, v[0]))", stars) == tones
+    assert site.loads("words.js", "v[0].map(m.spoken)", ["1", "4", "neutral"]) == ["1 star", "4 stars", "neutral"]
+    assert "better left to a person" in str(site.loads("words.js", "m.confidence('positive', 0.6, true)"))
+    assert str(site.loads("words.js", "m.confidence('positive', 0.98, false)")).startswith("Very sure: of 100")
