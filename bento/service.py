@@ -146,7 +146,7 @@ class SentimentService:
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
         settings, model = load_settings(), ServedModel.load(MODEL_FOLDER)
-        logs = settings.serving.log_predictions
+        logs = settings.serving.log_predictions != "off"
         self.answers = Answers(
             model,
             settings.serving,

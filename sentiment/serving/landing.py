@@ -22,7 +22,7 @@ from sentiment.serving.spool import Segment, framed, in_memory
 from sentiment.settings import Settings
 
 SPOOL_SECONDS = 0.02  # what is recorded within it is handed to the kernel together
-SPOOL_RECORDS = 200  # but no more at a time
+SPOOL_RECORDS, SPOOL_CHARACTERS = 200, 100_000  # but no more at a time: what is made ready is not safe yet
 MAX_CHARACTERS = 64_000_000  # of text in memory, whatever the number of records
 RETRY_SECONDS = 1.0
 
@@ -182,10 +182,14 @@ class LandingLog(ABC, Generic[T]):
     def _take(self) -> bool:
         """Make lines of some records of the queue; False when there are none."""
         with self._lock:
-            records, self._queue = self._queue[:SPOOL_RECORDS], self._queue[SPOOL_RECORDS:]
+            end = size = 0
+            while end < min(len(self._queue), SPOOL_RECORDS) and size < SPOOL_CHARACTERS:
+                size += self._queue[end].characters
+                end += 1
+            records, self._queue = self._queue[:end], self._queue[end:]
             self._held_at = self._held_at if self._taken else self._queued_at
-            self._taken += len(records)
-            self._characters -= sum(record.characters for record in records)
+            self._taken += end
+            self._characters -= size
         lines = [line for record in records if (line := self._encoded(record))]
         self._held += lines
         with self._lock:
