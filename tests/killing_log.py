@@ -1,8 +1,9 @@
 """Kills servers that log: ``python killing_log.py FOLDER KILLS SEED`` prints what came of it as JSON.
 
-Two processes at a time answer, one as fast as the log takes it, one 500 times a second, and tell their caller each request
-id through a pipe; the storage fails now and then, before a write and after it. They are killed at random moments, others take over what
-they left, and what was told is compared with the table. Every process is a fork of this one, which starts no thread.
+Two processes at a time answer, one as fast as the log takes it, one 500 times a second, and tell their caller each
+request id through a pipe; the storage fails now and then, before a write and after it. They are killed at random
+moments, others take over what they left, and what was told is compared with the table. Every process is a fork of this
+one, which starts no thread.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from sentiment.storage import Storage
 
 QUEUE = 300
 AT_ONCE = 2
+TEXTS = ["fine", "caf\u00e9 \u4f60\u597d\n", "mail a@b.example, call +49 30 1234567 ", '"\\\x00\ud800']
 SERVES_SECONDS = 0.5  # at the most, before it is killed
 
 
@@ -58,7 +60,9 @@ def serve(folder: Path, process: int, seed: int, told: int) -> None:
         if log.queued >= QUEUE - 1:
             time.sleep(0.001)
             continue
-        text = chance.choice(["fine", "caf\u00e9 \u4f60\u597d\n", "mail a@b.example, call +49 30 1234567 ", '"\\\x00\ud800'])
+        text = chance.choice(
+            ["fine", "caf\u00e9 \u4f60\u597d\n", "mail a@b.example, call +49 30 1234567 ", '"\\\x00\ud800']
+        )
         text *= 2_000 if chance.random() < 0.01 else chance.choice([1, 1, 30])
         name = f"{process}-{number}"
         log.record(Answer(name, text, "positive", 0.5, {"positive": 0.5}, "1", datetime.now(UTC)))
