@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import resource
 import threading
@@ -291,7 +290,7 @@ def test_on_a_disk_with_too_much_the_oldest_are_dropped_and_counted(
 
 @contextmanager
 def disk_full(*, size: int = 0) -> Iterator[None]:
-    """No file of this process may grow beyond `size`, which the kernel refuses with an error like that of a full disk."""
+    """No file of this process may grow beyond `size`: the kernel refuses as it does on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -412,5 +411,5 @@ def test_only_the_owner_can_read_the_spool(settings: Settings) -> None:
         log.record(answer(1))
         assert until(lambda: log.queued == 0)
         (segment,) = spooled(asked)
-        assert [os.stat(path).st_mode & 0o077 for path in (segment, segment.parent)] == [0, 0]
+        assert [path.stat().st_mode & 0o077 for path in (segment, segment.parent)] == [0, 0]
     log.close()
