@@ -10,4 +10,5 @@ from sentiment.settings import Settings
 def landed(settings: Settings, kind: str = "predictions") -> list[dict[str, Any]]:
     """Everything in a folder of a landing zone on this machine, file after file."""
     folder = Path(settings.storage.root, "landing", kind)
-    return [record for path in sorted(folder.glob("*")) for record in records_of(path.name, path.read_bytes())]
+    files = sorted(path for path in folder.glob("*") if path.suffix in (".parquet", ".jsonl"))
+    return [record for path in files for record in records_of(path.name, path.read_bytes())]

@@ -203,5 +203,5 @@ class Sender:
 def spool_folder(settings: Settings, kind: str) -> Path:
     """Return where the processes of one platform spool what they log."""
     chosen = settings.serving.spool_folder
-    top = Path(chosen).expanduser() if chosen else settings.local_dir / "serving"
+    top = Path(chosen) if chosen else settings.local_dir / "serving"
     return top / kind / f"{_FORMAT}-{hashlib.sha256(settings.storage.root.encode()).hexdigest()[:12]}"
