@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from landed import landed
 
+from sentiment.deployment.backend import environment, log_environment
 from sentiment.serving import landing, sender
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.serving.spool import Spool
@@ -140,6 +141,23 @@ def test_neither_disk_nor_storage_gets_more_of_a_text_than_the_settings_say(
 @pytest.mark.parametrize(("given", "read"), [(True, "text"), ("true", "text"), (False, "off"), ("hash", "hash")])
 def test_what_is_logged_may_still_be_a_boolean(given: object, read: str) -> None:
     assert load_settings(serving={"log_predictions": given}).serving.log_predictions == read
+
+
+def test_a_bento_logs_as_the_platform_that_serves_it_and_where_the_next_one_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert log_environment(load_settings()) == {}
+    asked = load_settings(storage={"root": "s3://bucket/x"}, data={"redact": False})
+    for name, value in {**environment(asked, sections=("storage", "serving")), **log_environment(asked)}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "bento").mkdir()
+    monkeypatch.chdir(tmp_path / "bento")
+    served = load_settings()
+    assert not served.data.redact
+    assert sender.spool_folder(served, "predictions").is_relative_to(tmp_path / "var" / "serving" / "predictions")
+    chosen = load_settings(storage={"root": "s3://bucket/x"}, serving={"spool_folder": "/srv/spool"})
+    assert "SENTIMENT_SERVING__SPOOL_FOLDER" not in log_environment(chosen)
 
 
 def test_every_server_logs_the_same_share_of_the_answers(settings: Settings) -> None:
