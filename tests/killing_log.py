@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.reviews.predictions import ingest_predictions, read_predictions
-from sentiment.serving import sender
+from sentiment.serving import landing, sender
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
@@ -53,7 +53,7 @@ def serve(folder: Path, process: int, seed: int, told: int) -> None:
     """Answer until killed; what has been recorded is told afterwards, as a caller gets an answer."""
     chance = random.Random(seed)
     make_storage_fail(chance)
-    sender.ADOPT_SECONDS, sender.FIRST_RETRY_SECONDS, sender.FILE_RECORDS = 0.05, 0.02, 100
+    sender.ADOPT_SECONDS, sender.FIRST_RETRY_SECONDS, landing.FILE_RECORDS = 0.05, 0.02, 100
     log = PredictionLog(settings_of(folder))
     number = 0
     while True:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import uuid
 import zlib
@@ -22,6 +23,8 @@ from pathlib import Path
 
 _LOCK, _ENDING, _MOMENT = "lock", ".lines", "%Y%m%dT%H%M%S"
 _SUM_DIGITS = 8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +152,21 @@ class Spool:
 
     def adopt(self) -> list[Segment]:
         """Take over what dead processes left, oldest first."""
+        taken: list[Path] = []
         with _locked(self._folder / _LOCK):
-            others = [path for path in self._folder.iterdir() if path.is_dir() and path != self._own]
-            taken = [segment for folder in others for segment in self._take(folder)]
-        return sorted(taken, key=lambda segment: segment.name)
+            for folder in [path for path in self._folder.iterdir() if path.is_dir() and path != self._own]:
+                try:
+                    self._take(folder, taken)
+                except FileNotFoundError:  # its process has just removed it
+                    continue
+                except OSError as error:
+                    log.warning("%s is left alone: %s", folder, error)
+        return sorted(map(_adopted, taken), key=lambda segment: segment.name)
 
     def close(self) -> None:
         """Leave what is not sent to the next process."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._file is not None:  # a write hangs; nobody else may have it before this process ends
+            return
         if len(list(self._own.iterdir())) == 1:
             _remove(self._own)
         self._lock.close()
@@ -169,28 +177,27 @@ class Spool:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._segment = Segment(name, began, 0, 0, path)
 
-    def _take(self, folder: Path) -> Iterator[Segment]:
+    def _take(self, folder: Path, taken: list[Path]) -> None:
         with (folder / _LOCK).open("a") as lock:  # made, if its process died before it could
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except BlockingIOError:  # it lives
                 return
             for path in folder.glob(f"*{_ENDING}"):
-                target = self._own / path.name
-                path.rename(target)
-                data = target.read_bytes()
-                yield Segment(path.stem, _began(path.stem), data.count(b"\n"), len(data), target)
+                taken.append(path.rename(self._own / path.name))
             _remove(folder)
+
+
+def _adopted(path: Path) -> Segment:
+    began = datetime.strptime(path.stem.partition("-")[0], _MOMENT).replace(tzinfo=UTC).timestamp()
+    data = path.read_bytes()
+    return Segment(path.stem, began, data.count(b"\n"), len(data), path)
 
 
 def sync_file(path: Path) -> None:
     """Wait until the disk has a file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _began(name: str) -> float:
-    return datetime.strptime(name.partition("-")[0], _MOMENT).replace(tzinfo=UTC).timestamp()
 
 
 def _write(file: int, data: bytes) -> None:
