@@ -88,7 +88,7 @@ class SentimentService:
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
         settings, model = load_settings(), _checked_model()
-        logs = settings.serving.log_predictions not in (False, "off")
+        logs = settings.serving.log_predictions != "off"
         self._draining = Draining(settings.serving.linger_seconds)
         self.answers = Answers(
             model,
