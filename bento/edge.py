@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse
 
 from bento.metrics import metrics
+from bento.problems import MEDIA_TYPE, Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-COUNTED = frozenset({"/predict", "/predict_batch", "/feedback", "/model"})
+COUNTED = frozenset({"/predict", "/predict_batch", "/explain", "/feedback", "/model"})
 PAGE_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
 """Keeps the browser of who opens BentoML's page from reporting that to third parties."""
 FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
@@ -27,10 +28,11 @@ caller: ContextVar[str] = ContextVar("caller", default="")
 """Address of who asks; behind a proxy that is trusted, the one it names (uvicorn's ``FORWARDED_ALLOW_IPS``)."""
 
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
-    """Return a refusal in the shape of RFC 9457."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+def problem(refusal: Refusal) -> JSONResponse:
+    """Return a refusal as a response."""
+    return JSONResponse(
+        refusal.to_dict(), status_code=refusal.status, headers=dict(refusal.headers), media_type=MEDIA_TYPE
+    )
 
 
 class Edge:
@@ -60,7 +62,7 @@ class Edge:
             body = await _body(headers, receive)
             if kind.startswith(FORMS):
                 detail = "The body is a form. Send JSON, with the header Content-Type: application/json."
-                await problem(415, "Not JSON", detail)(scope, receive, watch)
+                await problem(Refusal(415, "Not JSON", detail))(scope, receive, watch)
             elif body is None:
                 await _too_large()(scope, receive, watch)
             else:
@@ -114,6 +116,5 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def _too_large() -> JSONResponse:
     limit = MAX_BODY_BYTES // 1024 // 1024
-    response = problem(413, "Request too large", f"The body is over {limit} MiB. Send less at a time.")
-    response.headers["Connection"] = "close"
-    return response
+    detail = f"The body is over {limit} MiB. Send less at a time."
+    return problem(Refusal(413, "Request too large", detail, headers={"Connection": "close"}))

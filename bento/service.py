@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
-from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import bentoml
-import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bento.answers import INLINE_CHARACTERS, Answers
 from bento.edge import Edge, caller, is_probe, problem
-from bento.metrics import exposition, metrics
-from sentiment.serving.feedback import Feedback, FeedbackLog
+from bento.metrics import exposition
+from bento.problems import Refusal
+from sentiment.serving.feedback import FeedbackLog
 from sentiment.serving.landing import LandingLog
 from sentiment.serving.manifest import ServedModel
-from sentiment.serving.predictions import Answer, PredictionLog
+from sentiment.serving.predictions import PredictionLog
 from sentiment.settings import load_settings
 
 MODEL_FOLDER = Path(__file__).resolve().parent.parent / "model"
-INLINE_CHARACTERS = 10_000  # more text is scored on a thread, so that short requests need not wait for it
-MAX_COMMENT, MAX_REPORTER = 2_000, 200  # characters
-REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Prediction(BaseModel, protected_namespaces=()):
@@ -52,10 +46,49 @@ class Prediction(BaseModel, protected_namespaces=()):
     model_version: str
 
 
+class Problem(BaseModel):
+    """A refusal, as RFC 9457 has it."""
+
+    type: str = Field(description="Names the kind of problem; the title as a URN.")
+    title: str
+    status: int
+    detail: str = Field(description="What was wrong this time, and what to do. Never holds the text.")
+
+
+class Refused(BaseModel):
+    """What stands in the place of a text that alone was refused."""
+
+    error: Problem
+
+
 class Predictions(BaseModel):
     """Answers in the order of the texts."""
 
-    predictions: list[Prediction]
+    predictions: list[Prediction | Refused]
+
+
+class Word(BaseModel):
+    """What a word, or a sequence of words, added to the answer."""
+
+    word: str
+    weight: float = Field(description="Above zero towards the positive end, below zero towards the negative.")
+    spans: list[tuple[int, int]] = Field(
+        description="Where it stands in the text as sent: begin and end in Unicode code points; empty if unknown."
+    )
+
+
+class Explanation(BaseModel, protected_namespaces=()):
+    """One answer, taken apart: the baseline and the weights sum to the margin."""
+
+    request_id: None = Field(description="Explanations are not recorded, so there is nothing to give feedback on.")
+    label: str
+    score: float
+    probabilities: dict[str, float]
+    abstained: bool
+    model_version: str
+    margin: float = Field(description="With two labels the log-odds of the positive one.")
+    baseline: float = Field(description="The margin of a text without known words.")
+    words: list[Word] = Field(description="The largest weight, either way, first.")
 
 
 class Received(BaseModel):
@@ -86,6 +119,10 @@ class ModelFacts(BaseModel, protected_namespaces=()):
     built_at: str
 
 
+Text = Annotated[str, Field(description="The text to judge.", examples=["Not bad at all."])]
+Texts = Annotated[list[Any], Field(description="The texts to judge, in order; one that is no string is refused alone.")]
+
+
 def _is_our_fault(record: logging.LogRecord) -> bool:
     """Leave out the traceback, with the text in it, that BentoML logs for every malformed request."""
     return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
@@ -108,15 +145,16 @@ class SentimentService:
 
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
-        self._settings = load_settings()
-        model = ServedModel.load(MODEL_FOLDER)
-        self._scorer, self._manifest = model.scorer, model.manifest
-        facts = self._manifest.model_dump(mode="json", exclude={"probes"})
-        self._facts = {**facts, "min_confidence": self._scorer.min_confidence}
-        self._positions = np.linspace(0.0, 1.0, len(self._manifest.labels))
-        logs = self._settings.serving.log_predictions
-        self._log = PredictionLog(self._settings) if logs else None
-        self._feedback = FeedbackLog(self._settings) if logs else None
+        settings, model = load_settings(), ServedModel.load(MODEL_FOLDER)
+        logs = settings.serving.log_predictions
+        self.answers = Answers(
+            model,
+            settings.serving,
+            log=PredictionLog(settings) if logs else None,
+            feedback_log=FeedbackLog(settings) if logs else None,
+        )
+        facts = model.manifest.model_dump(mode="json", exclude={"probes"})
+        self._facts = {**facts, "min_confidence": model.scorer.min_confidence}
 
     @bentoml.on_deployment
     @staticmethod
@@ -126,22 +164,22 @@ class SentimentService:
         ServedModel.load(MODEL_FOLDER)
 
     @bentoml.api(output_spec=Prediction)
-    async def predict(
-        self, text: Annotated[str, Field(description="The text to judge.", examples=["Not bad at all."])]
-    ) -> Any:
+    async def predict(self, text: Text) -> Any:
         """Judge one text."""
-        if refusal := self._refuse([text]):
-            return refusal
-        return JSONResponse((await self._answer([text]))[0])
+        return await _said(len(text), lambda: self.answers.predict(text, record=not is_probe.get()))
 
     @bentoml.api(output_spec=Predictions)
-    async def predict_batch(
-        self, texts: Annotated[list[str], Field(description="The texts to judge, in order.")]
-    ) -> Any:
-        """Judge several texts; the answers keep their order."""
-        if refusal := self._refuse(texts):
-            return refusal
-        return JSONResponse({"predictions": await self._answer(texts)})
+    async def predict_batch(self, texts: Texts) -> Any:
+        """Judge several texts; the answers keep their order, and a text that is refused has an error in its place."""
+        characters = sum(len(text) for text in texts if isinstance(text, str))
+        return await _said(
+            characters, lambda: {"predictions": self.answers.predict_batch(texts, record=not is_probe.get())}
+        )
+
+    @bentoml.api(output_spec=Explanation)
+    async def explain(self, text: Text) -> Any:
+        """Judge one text and say what each of its words added; nothing is recorded."""
+        return await _said(5 * len(text), lambda: self.answers.explain(text))
 
     @bentoml.api(output_spec=Received)
     async def feedback(
@@ -154,15 +192,8 @@ class SentimentService:
         ] = None,
     ) -> Any:
         """Say which label is right for an answer that was given."""
-        if self._feedback is None:
-            detail = "Answers are not logged here (serving.log_predictions), so there is nothing to match it with."
-            return problem(503, "Feedback is not taken", detail)
-        if refusal := self._refuse_feedback(request_id, label, comment=comment or "", reporter=reporter or ""):
-            return refusal
-        said = Feedback(request_id, label, comment or "", reporter or "", caller.get(), datetime.now(UTC))
-        metrics().count_feedback(label)
-        self._feedback.record(said)
-        return JSONResponse({"request_id": request_id, "status": "received"}, status_code=202)
+        said = request_id, label, comment or "", reporter or ""
+        return await _said(0, lambda: self.answers.feedback(*said, address=caller.get()), status=202)
 
     @bentoml.api(output_spec=ModelFacts)
     async def model(self) -> Any:
@@ -172,9 +203,7 @@ class SentimentService:
     @bentoml.on_shutdown
     def write_log(self) -> None:
         """Write the answers and the feedback that are not logged yet."""
-        for log in (self._log, self._feedback):
-            if log:
-                log.close()
+        self.answers.close()
 
     def __metrics__(self, text: str) -> str:
         """Add what is read when it is asked for to BentoML's metrics."""
@@ -186,67 +215,19 @@ class SentimentService:
                     model_version=facts["model_version"], snapshot=facts["snapshot"],
                     digest=facts["scorer_digest"], bento=facts["bento_digest"],
                 ),
-                *_state("prediction", "Answers", self._log),
-                *_state("feedback", "Feedback", self._feedback),
+                *_state("prediction", "Answers", self.answers.log),
+                *_state("feedback", "Feedback", self.answers.feedback_log),
             ]
         )  # fmt: skip
 
-    def _refuse(self, texts: Sequence[str]) -> Response | None:
-        limits = self._settings.serving
-        if not texts:
-            return problem(422, "Empty batch", "`texts` is empty. Send at least one text.")
-        if len(texts) > limits.max_batch:
-            detail = f"`texts` has {len(texts)} texts, at most {limits.max_batch} are allowed."
-            return problem(413, "Batch too large", detail)
-        for number, text in enumerate(texts):
-            if len(text) > limits.max_characters:
-                where = f"Text {number}" if len(texts) > 1 else "The text"
-                detail = f"{where} has {len(text)} characters, at most {limits.max_characters} are allowed."
-                return problem(413, "Text too long", detail)
-        return None
 
-    def _refuse_feedback(self, request_id: str, label: str, *, comment: str, reporter: str) -> Response | None:
-        labels = self._manifest.labels
-        if not REQUEST_ID.fullmatch(request_id):
-            return problem(422, "Not a request id", "`request_id` is that of an answer: 32 hexadecimal digits.")
-        if label not in labels:
-            return problem(422, "Unknown label", f"`label` is none of {', '.join(labels)}.")
-        for name, value, limit in (("comment", comment, MAX_COMMENT), ("reporter", reporter, MAX_REPORTER)):
-            if len(value) > limit:
-                detail = f"`{name}` has {len(value)} characters, at most {limit} are allowed."
-                return problem(413, f"{name.capitalize()} too long", detail)
-        return None
-
-    async def _answer(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        if sum(map(len, texts)) <= INLINE_CHARACTERS:
-            table = self._scorer.probabilities(texts)
-        else:
-            table = await asyncio.to_thread(self._scorer.probabilities, texts)
-        version, labels = self._manifest.model_version, self._manifest.labels
-        best, scores, rows = table.argmax(axis=1), (table @ self._positions).tolist(), table.tolist()
-        unsure = self._scorer.abstains(table).tolist()
-        answers = [
-            {
-                "request_id": uuid.uuid4().hex,
-                "label": labels[number],
-                "score": min(1.0, max(0.0, score)),
-                "probabilities": dict(zip(labels, row, strict=True)),
-                "abstained": abstained,
-                "model_version": version,
-            }
-            for number, score, row, abstained in zip(best.tolist(), scores, rows, unsure, strict=True)
-        ]
-        if not is_probe.get():
-            self._count(texts, answers)
-        return answers
-
-    def _count(self, texts: Sequence[str], answers: Sequence[dict[str, Any]]) -> None:
-        version = self._manifest.model_version
-        metrics().count(Counter(answer["label"] for answer in answers), model_version=version)
-        if self._log:
-            now = datetime.now(UTC)
-            for text, answer in zip(texts, answers, strict=True):
-                self._log.record(Answer(text=text, predicted_at=now, **answer))
+async def _said(characters: int, answer: Callable[[], dict[str, Any]], *, status: int = 200) -> Response:
+    """Return what is answered or refused; on a thread if that takes long enough to keep others waiting."""
+    try:
+        long = characters > INLINE_CHARACTERS
+        return JSONResponse(await asyncio.to_thread(answer) if long else answer(), status_code=status)
+    except Refusal as refusal:
+        return problem(refusal)
 
 
 def _state(name: str, subject: str, log: LandingLog[Any] | None) -> tuple[str, str]:

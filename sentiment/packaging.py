@@ -119,7 +119,7 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
 def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
     """Put everything a Bento holds into `folder` and return its manifest."""
     root = _project_root()
-    code = _needed_modules(root)
+    code = [*_needed_modules(root), *_assets(root)]
     for name in (*code, RECIPE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, folder / name)
@@ -196,6 +196,12 @@ def _needed_modules(root: Path) -> list[str]:
     return sorted(found)
 
 
+def _assets(root: Path) -> list[str]:
+    """Return the files beside the service that are no code: those of its page."""
+    files = (file for file in (root / SERVICE).parent.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return [str(file.relative_to(root)) for file in files if file.suffix not in (".py", ".pyc")]
+
+
 def _imports(path: Path) -> Iterator[str]:
     """Yield the modules of ours that a file imports."""
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -248,7 +254,7 @@ def _is_whole(path: Path, digest: str) -> bool:
         return False
     try:
         manifest = ServedModel.load(source / "model").manifest
-        code = [str(file.relative_to(source)) for file in source.glob("*/**/*.py")]
+        code = [str(file.relative_to(source)) for file in source.glob("*/**/*.py")] + _assets(source)
         same = _digest_of_files(source, code) == manifest.code_digest
     except (OSError, IntegrityError) as error:
         log.warning("%s is damaged and is made again: %s", path, error)
