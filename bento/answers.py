@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bento.metrics import metrics
 from bento.problems import Refusal
@@ -78,6 +78,8 @@ class Answers:
         if len(texts) > self._limits.max_batch:
             detail = f"`texts` has {len(texts)} texts, at most {self._limits.max_batch} are allowed."
             raise Refusal(413, "Batch too large", detail)
+        if record:
+            metrics().batch(len(texts))
         good: list[str] = []
         items: list[Json | None] = []
         for text in texts:
@@ -99,7 +101,7 @@ class Answers:
         """
         checked = self._checked(text)
         found, places = explain(self.scorer, checked), spans(checked, self.scorer.chain.clean, self.scorer.max_ngram)
-        [row] = self._rows([checked])
+        [row] = self._rows(self.scorer.probabilities([checked]))
         return {
             "request_id": None,
             **row,
@@ -129,7 +131,7 @@ class Answers:
             if len(value) > limit:
                 detail = f"`{name}` has {len(value)} characters, at most {limit} are allowed."
                 raise Refusal(413, f"{name.capitalize()} too long", detail)
-        metrics().count_feedback(label)
+        metrics().count_feedback(request_id, label)
         self.feedback_log.record(Feedback(request_id, label, comment, reporter, address, datetime.now(UTC)))
         return {"request_id": request_id, "status": "received"}
 
@@ -148,20 +150,25 @@ class Answers:
         return text
 
     def _judged(self, texts: Sequence[str], *, record: bool) -> list[Json]:
-        answers = [{"request_id": uuid.uuid4().hex, **row} for row in self._rows(texts)]
-        if record and answers:
-            labels = Counter(answer["label"] for answer in answers)
-            metrics().count(labels, model_version=self.manifest.model_version)
+        if not texts:
+            return []
+        table, shares = self.scorer.read(texts)
+        ids = os.urandom(16 * len(texts)).hex()
+        answers = [{"request_id": ids[32 * place : 32 * place + 32], **row} for place, row in enumerate(self._rows(table))]
+        if record:
+            metrics().answered(
+                answers,
+                confidences=table.max(axis=1).tolist(),
+                unknown_shares=shares.tolist(),
+                model_version=self.manifest.model_version,
+            )
             if self.log:
                 now = datetime.now(UTC)
                 for text, answer in zip(texts, answers, strict=True):
                     self.log.record(Answer(text=text, predicted_at=now, **answer))
         return answers
 
-    def _rows(self, texts: Sequence[str]) -> list[Json]:
-        if not texts:
-            return []
-        table = self.scorer.probabilities(texts)
+    def _rows(self, table: NDArray[np.float64]) -> list[Json]:
         labels, version = self.manifest.labels, self.manifest.model_version
         columns = (table.argmax(axis=1), self.scorer.scores_of(table), table, self.scorer.abstains(table))
         return [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,11 +21,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bento.answers import INLINE_CHARACTERS, Answers
-from bento.edge import Edge, caller, is_probe, problem
-from bento.metrics import exposition
+from bento.edge import caller, is_probe, problem
+from bento.fast import FastService
+from bento.metrics import LogWatch, exposition
 from bento.problems import Refusal
 from sentiment.serving.feedback import FeedbackLog
-from sentiment.serving.landing import LandingLog
 from sentiment.serving.manifest import ServedModel
 from sentiment.serving.predictions import PredictionLog
 from sentiment.settings import load_settings
@@ -135,6 +136,7 @@ async def _model_page(_: Request) -> Response:
 @bentoml.asgi_app(Starlette(routes=[Route("/model", _model_page, methods=["GET"])]), path="/")
 @bentoml.service(
     name="sentiment",
+    service_class=FastService,
     workers=1,
     traffic={"timeout": 30},
     logging={"access": {"enabled": False}},
@@ -145,7 +147,9 @@ class SentimentService:
 
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
-        settings, model = load_settings(), ServedModel.load(MODEL_FOLDER)
+        settings, started = load_settings(), time.perf_counter()
+        model = ServedModel.load(MODEL_FOLDER)
+        self._load_seconds = time.perf_counter() - started
         logs = settings.serving.log_predictions
         self.answers = Answers(
             model,
@@ -153,6 +157,8 @@ class SentimentService:
             log=PredictionLog(settings) if logs else None,
             feedback_log=FeedbackLog(settings) if logs else None,
         )
+        for name, log in (("prediction", self.answers.log), ("feedback", self.answers.feedback_log)):
+            LogWatch(name, log).start()
         facts = model.manifest.model_dump(mode="json", exclude={"probes"})
         self._facts = {**facts, "min_confidence": model.scorer.min_confidence}
 
@@ -215,8 +221,10 @@ class SentimentService:
                     model_version=facts["model_version"], snapshot=facts["snapshot"],
                     digest=facts["scorer_digest"], bento=facts["bento_digest"],
                 ),
-                *_state("prediction", "Answers", self.answers.log),
-                *_state("feedback", "Feedback", self.answers.feedback_log),
+                exposition(
+                    "sentiment_model_load_seconds", "gauge", "Seconds in which the model was read and checked.",
+                    self._load_seconds,
+                ),
             ]
         )  # fmt: skip
 
@@ -228,14 +236,3 @@ async def _said(characters: int, answer: Callable[[], dict[str, Any]], *, status
         return JSONResponse(await asyncio.to_thread(answer) if long else answer(), status_code=status)
     except Refusal as refusal:
         return problem(refusal)
-
-
-def _state(name: str, subject: str, log: LandingLog[Any] | None) -> tuple[str, str]:
-    waiting, dropped = (log.waiting, log.dropped) if log else (0, 0)
-    return (
-        exposition(f"sentiment_{name}_log_waiting", "gauge", f"{subject} not logged yet.", waiting),
-        exposition(f"sentiment_{name}_log_dropped_total", "counter", f"{subject} never logged.", dropped),
-    )
-
-
-SentimentService.add_asgi_middleware(Edge)
