@@ -1,10 +1,10 @@
 """A lean load generator, run as a process of its own: ``python -m benchmarks.load PORT PATH BODIES --seconds N``.
 
-Every connection is kept alive and has one request on its way at a time. BODIES is a file with a JSON body a line, which are
-sent in turn. Without ``--rate`` the next request follows the answer at once; with it requests are due at even times, and
-seconds count from when a request was due, so that a server that stalls cannot hide it. Every ``--every`` seconds, and at the
-end, a line of JSON is printed: requests, seconds, requests that failed and how, percentiles in ms, and the CPU seconds that
-the generator itself took, all since the last line.
+Every connection is kept alive and has one request on its way at a time. BODIES is a file with a JSON body a line,
+which are sent in turn. Without ``--rate`` the next request follows the answer at once; with it requests are due at
+even times, and seconds count from when a request was due, so that a server that stalls cannot hide it. Every
+``--every`` seconds, and at the end, a line of JSON is printed: requests, seconds, requests that failed and how,
+percentiles in ms, and the CPU seconds that the generator itself took, all since the last line.
 """
 
 import argparse

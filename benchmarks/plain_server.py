@@ -1,7 +1,7 @@
-"""What most people serve: FastAPI and uvicorn, TfidfVectorizer and LogisticRegression, `predict_proba` for every request.
+"""What most people serve: FastAPI, TfidfVectorizer and LogisticRegression, `predict_proba` for every request.
 
-No log of the answers, no metrics, no limits, no access log. ``MODEL`` in the environment names the pickled pipeline. The
-endpoints are coroutines, which on one worker is faster than FastAPI's threads.
+No log of the answers, no metrics, no limits, no access log. ``MODEL`` in the environment names the pickled pipeline.
+The endpoints are coroutines, which on one worker is faster than FastAPI's threads.
 """
 
 import os
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 app = FastAPI()
-pipeline = pickle.loads(Path(os.environ["MODEL"]).read_bytes())  # noqa: S301, made by the benchmark a moment before
+pipeline = pickle.loads(Path(os.environ["MODEL"]).read_bytes())  # made by the benchmark a moment before
 
 
 class One(BaseModel):

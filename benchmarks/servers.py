@@ -1,4 +1,4 @@
-"""What `benchmarks.serving` compares, started as it is in use: our Bento as `sentiment deploy` starts it, and a plain server.
+"""What `benchmarks.serving` compares: our Bento, started as `sentiment deploy` starts it, and a plain server.
 
 Both models learn from the same reviews. Ours goes the way of every model here: ingested, trained, registered, packaged.
 """
@@ -93,7 +93,15 @@ def ours(settings: Settings, **serving: object) -> Iterator[Server]:
 def plain(folder: Path) -> Iterator[Server]:
     """Serve the plain pipeline with FastAPI and uvicorn."""
     port = free_port("127.0.0.1")
-    command = ["uvicorn", "benchmarks.plain_server:app", "--port", str(port), "--no-access-log", "--log-level", "warning"]
+    command = [
+        "uvicorn",
+        "benchmarks.plain_server:app",
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "warning",
+    ]
     with _running("plain", command, port, folder / "plain.log", {"MODEL": str(folder / "plain.pickle")}) as server:
         yield server
 
@@ -118,7 +126,7 @@ def _running(name: str, module: list[str], port: int, log: Path, env: Mapping[st
 
 def _answers(port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as reply:  # noqa: S310, our own server
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False

@@ -15,7 +15,7 @@ from bento.metrics import metrics
 from bento.problems import Refusal
 from sentiment.serving.explain import explain
 from sentiment.serving.feedback import Feedback, FeedbackLog
-from sentiment.serving.manifest import ServedModel
+from sentiment.serving.manifest import TOLERANCE, ServedModel
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.serving.spans import spans
 from sentiment.settings import ServingSettings
@@ -135,6 +135,12 @@ class Answers:
         self.feedback_log.record(Feedback(request_id, label, comment, reporter, address, datetime.now(UTC)))
         return {"request_id": request_id, "status": "received"}
 
+    def healthy(self) -> bool:
+        """Whether the model answers a probe as the trained pipeline did, right now."""
+        probe = self.manifest.probes[0]
+        distance = np.abs(self.scorer.probabilities([probe.text])[0] - probe.probabilities)
+        return bool(np.all(distance <= TOLERANCE))
+
     def close(self) -> None:
         """Write the answers and the feedback that are not logged yet."""
         for log in (self.log, self.feedback_log):
@@ -153,8 +159,8 @@ class Answers:
         if not texts:
             return []
         table, shares = self.scorer.read(texts)
-        ids = os.urandom(16 * len(texts)).hex()
-        answers = [{"request_id": ids[32 * place : 32 * place + 32], **row} for place, row in enumerate(self._rows(table))]
+        ids = _request_ids(len(texts))
+        answers = [{"request_id": name, **row} for name, row in zip(ids, self._rows(table), strict=True)]
         if record:
             metrics().answered(
                 answers,
@@ -181,3 +187,9 @@ class Answers:
             }
             for best, score, row, unsure in zip(*map(np.ndarray.tolist, columns), strict=True)
         ]
+
+
+def _request_ids(number: int) -> list[str]:
+    """Return names that nobody can guess, 32 hexadecimal digits each."""
+    digits = os.urandom(16 * number).hex()
+    return [digits[begin : begin + 32] for begin in range(0, len(digits), 32)]

@@ -1,4 +1,4 @@
-"""The service's own Prometheus metrics, shown on BentoML's ``/metrics`` beside BentoML's; docs/metrics.md explains them.
+"""The service's own Prometheus metrics, on BentoML's ``/metrics`` beside BentoML's; docs/metrics.md explains them.
 
 They are made on first use, in the worker: prometheus-client decides at import whether several processes share
 their counts, and BentoML sets that up just before the worker starts. Every value of a label is of a set that is known
@@ -62,7 +62,9 @@ class Metrics:
         self._confidences = Histogram(
             "sentiment_prediction_confidence", "Probability of the label answered.", buckets=CONFIDENCES
         )
-        self._unknown = Histogram("sentiment_unknown_share", "Share of a text's tokens unknown to the model.", buckets=SHARES)
+        self._unknown = Histogram(
+            "sentiment_unknown_share", "Share of a text's tokens that the model does not know.", buckets=SHARES
+        )
         self._abstentions = Counter("sentiment_abstentions", "Unsure answers, by model version.", ["model_version"])
         self._feedback = Counter("sentiment_feedback", "Feedback received, by the label said to be right.", ["label"])
         self._agreement = Counter(
