@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -192,18 +193,30 @@ def test_the_served_process_has_none_of_the_training_stack_in_memory(served: Ser
     assert [name for name in FORBIDDEN if f"/site-packages/{name}/" in maps] == []
 
 
-def test_the_bento_stands_alone(bentos: BuiltBentos) -> None:
-    """Everything it imports of ours is inside it, and none of the training stack is imported."""
+def test_the_bento_stands_alone(bentos: BuiltBentos, tmp_path: Path) -> None:
+    """Everything it imports of ours is inside it, and none of the training stack is imported to answer anything."""
     code = (
         "import json, sys\n"
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(getattr(f, '__module__', '')).lower()]\n"
-        "import bento.service\n"
+        "from starlette.testclient import TestClient\n"
+        "from bento.service import SentimentService\n"
+        "with TestClient(SentimentService.to_asgi(is_main=True)) as client:\n"
+        "    said = [client.post(path, json={'text': 'fine'}) for path in ('/predict', '/explain')]\n"
+        "    said += [client.post('/predict_batch', json={'texts': ['fine'] * 20})]\n"
+        "    said += [client.post('/feedback', json={'request_id': 'ab' * 16, 'label': 'positive'})]\n"
+        "    said += [client.get(path) for path in ('/model', '/docs.json', '/readyz', '/nowhere')]\n"
+        "print(json.dumps([reply.status_code for reply in said]))\n"
         "print(json.dumps({n: getattr(m, '__file__', None) for n, m in sys.modules.items()}))\n"
     )
     source = Path(bentos.first.path) / "src"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    env = {**os.environ, "SENTIMENT_STORAGE__ROOT": str(tmp_path / "var"), "BENTOML_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=source, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    modules = json.loads(done.stdout.splitlines()[-1])
+    *_, statuses, listed = done.stdout.splitlines()
+    assert json.loads(statuses) == [200, 200, 200, 202, 200, 200, 200, 404]
+    modules = json.loads(listed)
     ours = {name: path for name, path in modules.items() if name.split(".")[0] in ("sentiment", "bento")}
     assert "sentiment.serving.scorer" in ours
     assert [path for path in ours.values() if not path.startswith(str(source))] == []
