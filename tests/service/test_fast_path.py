@@ -58,7 +58,8 @@ class Ways:
 
     async def _ask(self, client: httpx.AsyncClient, path: str, body: bytes) -> Reply:
         reply = await client.post(path, content=body, headers={"content-type": "application/json; charset=utf-8"})
-        headers = sorted(pair for pair in reply.headers.items() if pair[0] != "server")
+        theirs = ("server", "x-bentoml-request-id")
+        headers = sorted(pair for pair in reply.headers.items() if pair[0] not in theirs)
         return reply.status_code, headers, reply.content
 
     def close(self) -> None:
