@@ -159,19 +159,19 @@ class Answers:
         if not texts:
             return []
         table, shares = self.scorer.read(texts)
-        ids = _request_ids(len(texts))
+        ids, unknown = _request_ids(len(texts)), shares.tolist()
         answers = [{"request_id": name, **row} for name, row in zip(ids, self._rows(table), strict=True)]
         if record:
             metrics().answered(
                 answers,
                 confidences=table.max(axis=1).tolist(),
-                unknown_shares=shares.tolist(),
+                unknown_shares=unknown,
                 model_version=self.manifest.model_version,
             )
             if self.log:
                 now = datetime.now(UTC)
-                for text, answer in zip(texts, answers, strict=True):
-                    self.log.record(Answer(text=text, predicted_at=now, **answer))
+                for text, answer, share in zip(texts, answers, unknown, strict=True):
+                    self.log.record(Answer(text=text, predicted_at=now, unknown_share=share, **answer))
         return answers
 
     def _rows(self, table: NDArray[np.float64]) -> list[Json]:

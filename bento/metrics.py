@@ -37,7 +37,12 @@ class Log(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Records that are not written yet."""
+        """Records that are not in the storage yet."""
+        ...
+
+    @property
+    def oldest_seconds(self) -> float:
+        """For how long the oldest of them has waited."""
         ...
 
     @property
@@ -138,10 +143,11 @@ class LogWatch(threading.Thread):
         super().__init__(name=f"{name}-log-watch", daemon=True)
         self._log, self._seen, self._idle = log, 0, threading.Event()
         about = f"sentiment_{name}_log"
-        self._waiting = Gauge(f"{about}_waiting", "Records not written yet.", multiprocess_mode="livesum")
-        self._age = Gauge(f"{about}_age_seconds", "For how long records have waited.", multiprocess_mode="livemax")
-        self._dropped = Counter(f"{about}_dropped", "Records never written.")
-        self._since = 0.0
+        self._waiting = Gauge(f"{about}_waiting", "Records not in the storage yet.", multiprocess_mode="livesum")
+        self._age = Gauge(
+            f"{about}_age_seconds", "For how long the oldest of them has waited.", multiprocess_mode="livemax"
+        )
+        self._dropped = Counter(f"{about}_dropped", "Records given up.")
 
     def run(self) -> None:
         """Look until the process ends."""
@@ -155,7 +161,7 @@ class LogWatch(threading.Thread):
         self._waiting.set(waiting)
         self._dropped.inc(dropped - self._seen)
         self._seen = dropped
-        self._age.set(getattr(log, "age_seconds", 0.0))
+        self._age.set(log.oldest_seconds)
 
 
 def _observe_all(histogram: Histogram, values: Sequence[float], bounds: Sequence[float]) -> None:

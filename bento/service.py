@@ -77,7 +77,7 @@ class SentimentService:
         settings, started = load_settings(), time.perf_counter()
         model = _checked_model()
         self._load_seconds = time.perf_counter() - started
-        logs = settings.serving.log_predictions not in (False, "off")
+        logs = settings.serving.log_predictions != "off"
         self._draining = Draining(settings.serving.linger_seconds)
         self.answers = Answers(
             model,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -356,11 +356,29 @@ class ServingSettings(Section):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API from a browser, as https://shop.example; none at first."
     )
-    log_predictions: bool = Field(True, description="Write answers to the landing zone.")
-    log_flush_seconds: float = Field(2.0, gt=0, description="Longest time an answer waits to be written.")
-    log_queue: int = Field(10_000, ge=1, description="Most answers waiting; beyond it they are dropped and counted.")
+    log_predictions: Literal["text", "hash", "off"] = Field(
+        "text", description="Log answers with their text, with only a hash of it, or not at all."
+    )
+    log_share: Share = Field(1.0, description="Share of the answers that is logged, by hash of the request id.")
+    log_flush_seconds: float = Field(2.0, gt=0, description="Longest time until an answer is sent to the storage.")
+    log_queue: int = Field(
+        10_000, ge=1, description="Most answers in memory, not on disk yet; beyond it they are dropped and counted."
+    )
+    spool_folder: str = Field("", description="Local folder of what is not in the storage yet; empty: serving/ in var.")
+    spool_bytes: int = Field(
+        2**30, ge=2**24, description="Most bytes of it, for each process and log; beyond, the oldest are dropped."
+    )
 
-    @field_validator("keys_file")
+    @field_validator("log_predictions", mode="before")
+    @classmethod
+    def _yes_is_text(cls, given: Any) -> Any:
+        """Read booleans too, which older settings have."""
+        try:
+            return "text" if TypeAdapter(bool).validate_python(given) else "off"
+        except ValidationError:
+            return given
+
+    @field_validator("keys_file", "spool_folder")
     @classmethod
     def _whole(cls, path: str) -> str:
         return str(Path(path).expanduser().resolve()) if path else ""

@@ -63,6 +63,7 @@ class Bento:
             log_path=files.logs / f"bento-{wanted.tag.rpartition(':')[2]}.log",
             env={
                 **environment(settings, sections=("storage", "serving")),
+                **log_environment(settings),
                 **({"SENTIMENT_SERVING__PROBE_KEY": self._probe_key} if self._probe_key else {}),
                 "BENTOML_HOME": str(self._home),  # of its own: two versions must not share their counters
                 "BENTOML_DO_NOT_TRACK": "True",
@@ -169,6 +170,17 @@ def environment(settings: Settings, *, sections: tuple[str, ...] | None = None) 
         if sections is None or section in sections
         for name, value in values.items()
     }
+
+
+def log_environment(settings: Settings) -> dict[str, str]:
+    """Return what else a Bento's logs need to be told, where it is not what they would do by themselves.
+
+    A Bento runs in a folder of its own. What it leaves unsent must be where the next one looks.
+    """
+    told = {} if settings.data.redact else {"SENTIMENT_DATA__REDACT": "false"}
+    if "://" in settings.storage.root and not settings.serving.spool_folder:
+        told["SENTIMENT_SERVING__SPOOL_FOLDER"] = str(settings.local_dir / "serving")
+    return told
 
 
 def end_left_over(runs: Path, *, leader: int, started: float) -> None:

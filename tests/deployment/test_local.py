@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ import httpx
 import psutil
 import pytest
 from bentos import BuiltBentos, altered
+from landed import landed
 
 from sentiment.deployment import deploy, free_port, status, stop
 from sentiment.deployment.backend import environment
@@ -123,9 +123,8 @@ def test_a_bento_is_deployed_and_its_answers_are_logged(running: Settings, bento
     answer = httpx.post(f"{release.url}/predict", json={"text": "a superb story"}).json()
     assert (answer["label"], answer["model_version"]) == ("positive", "1")
 
-    landing = Path(running.storage.root) / "landing" / "predictions"
-    assert until(lambda: landing.is_dir() and any(landing.iterdir()), 10)
-    (line,) = [json.loads(line) for file in landing.iterdir() for line in file.read_text().splitlines()]
+    assert until(lambda: bool(landed(running)), 10)
+    (line,) = landed(running)
     assert line["request_id"] == answer["request_id"]
 
     now = status(running)
