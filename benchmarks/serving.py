@@ -107,10 +107,8 @@ def compare(servers: Sequence[Server], kinds: dict[str, tuple[str, Path, int]], 
             _row(kind, name, all_rounds, size)
         if len(found) == 2:
             we, they = found.values()
-            ratios = (we.rate / they.rate, min(they.p99) / min(we.p99), they.cost / we.cost)
-            print(
-                f"| | ratio | {ratios[0]:.1f} | {ratios[0]:.1f} | | {ratios[2]:.1f} | {ratios[1]:.1f} | |", flush=True
-            )
+            faster, p99 = f"{we.rate / they.rate:.1f}", f"{min(they.p99) / min(we.p99):.1f}"
+            print(f"| | ratio | {faster} | {faster} | | {p99} | {they.cost / we.cost:.1f} | |", flush=True)
 
 
 def _row(kind: str, name: str, found: Rounds, size: int) -> None:
