@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sentiment.reviews.predictions import ingest_predictions, read_predictions
@@ -153,6 +154,7 @@ def main(folder: Path, kills: int, seed: int) -> None:
     there = {name for name, _ in table}
     lost = [[place for place, name in enumerate(names) if name not in there] for names, _, _ in told]
     steady = list(zip(lost, told, strict=True))[1::AT_ONCE]
+    ages = [(end - times[places[0]]) / 1e6 if places else 0.0 for places, (_, times, end) in steady]
     report = {
         "killed": len(told),
         "told": sum(len(names) for names, _, _ in told),
@@ -166,10 +168,10 @@ def main(folder: Path, kills: int, seed: int) -> None:
             for places, (names, _, _) in zip(lost, told, strict=True)
         ),
         "steady": {  # of those that did not answer as fast as they could
+            "median_lost": median(map(len, lost[1::AT_ONCE])),
             "most_lost": max(map(len, lost[1::AT_ONCE])),
-            "oldest_lost_ms": max(
-                ((end - times[places[0]]) / 1e6 for places, (_, times, end) in steady if places), default=0
-            ),
+            "median_oldest_lost_ms": median(ages),
+            "oldest_lost_ms": max(ages),
         },
         "personal": sum("a@b.example" in text for _, text in table),
         "rejected": len(list((folder / "root" / "landing").rglob("rejected/*"))),

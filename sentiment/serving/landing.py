@@ -23,7 +23,7 @@ from sentiment.settings import Settings
 
 SPOOL_SECONDS = 0.02  # what is recorded within it is handed to the kernel together
 SPOOL_RECORDS, SPOOL_CHARACTERS = 200, 100_000  # but no more at a time: what is made ready is not safe yet
-MAX_CHARACTERS = 64_000_000  # of text in memory, whatever the number of records
+MAX_CHARACTERS = 64_000_000  # in memory, whatever the number of records
 RETRY_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class LandingLog(ABC, Generic[T]):
         self._queued_at = 0.0
         self._held: list[bytes] = []  # lines that the disk has not taken
         self._held_at = 0.0
-        self._taken = self._characters = self._dropped = 0
+        self._taken = self._characters = self._held_bytes = self._dropped = 0
         self._synced_at = self._disk_failed_at = 0.0
         self._give_up_at = float("inf")
         self._recorded, self._closing = threading.Event(), threading.Event()
@@ -113,7 +113,8 @@ class LandingLog(ABC, Generic[T]):
         size = record.characters
         with self._lock:
             full = len(self._queue) + self._taken + self._sender.in_memory >= self._limit
-            if full or self._characters + size > MAX_CHARACTERS or self._closing.is_set():
+            text = self._characters + self._held_bytes + self._sender.bytes_in_memory + size
+            if full or text > MAX_CHARACTERS or self._closing.is_set():
                 self._dropped += 1
                 return
             if not self._queue:
@@ -195,6 +196,7 @@ class LandingLog(ABC, Generic[T]):
         with self._lock:
             self._dropped += len(records) - len(lines)
             self._taken -= len(records) - len(lines)
+            self._held_bytes += sum(map(len, lines))
         return bool(records)
 
     def _encoded(self, record: T) -> bytes | None:
@@ -207,7 +209,7 @@ class LandingLog(ABC, Generic[T]):
     def _spool(self) -> None:
         """Hand the lines to the kernel; those that the disk does not take are held."""
         spool, lines = self._sender.spool, self._held
-        if not (spool and lines) or time.time() - self._disk_failed_at < RETRY_SECONDS:
+        if not (spool and lines) or _apart(time.time(), self._disk_failed_at) < RETRY_SECONDS:
             return
         try:
             spool.append(b"".join(lines), records=len(lines), began=self._held_at)
@@ -218,21 +220,21 @@ class LandingLog(ABC, Generic[T]):
             return
         self._disk_failed_at = 0.0
         with self._lock:
-            self._held, self._taken = [], 0
+            self._held, self._held_bytes, self._taken = [], 0, 0
 
     def _seal_if_due(self) -> None:
         """Give what makes a file to the sender; while the storage is away, the files grow instead of their number."""
         now, spool, idle = time.time(), self._sender.spool, not self._sender.segments
         if spool and (segment := spool.open_segment):
             full = segment.records >= FILE_RECORDS or segment.size >= FILE_BYTES
-            old = now - segment.began >= self._flush_seconds
+            old = _apart(now, segment.began) >= self._flush_seconds
             if full or (old and idle) or self._closing.is_set():
                 self._sender.add(*filter(None, [spool.seal()]))
-            elif old and now - self._synced_at >= self._flush_seconds:
+            elif old and _apart(now, self._synced_at) >= self._flush_seconds:
                 self._synced_at = now
                 spool.sync()
         held = len(self._held)
-        old = now - self._held_at >= self._flush_seconds or self._closing.is_set()
+        old = _apart(now, self._held_at) >= self._flush_seconds or self._closing.is_set()
         if held and (held >= FILE_RECORDS or (old and (idle or self._closing.is_set()))):
             self._send_from_memory()
 
@@ -240,4 +242,9 @@ class LandingLog(ABC, Generic[T]):
         lines, self._held = self._held, []
         with self._lock:
             self._sender.add(in_memory(b"".join(lines), began=self._held_at, records=len(lines)))
-            self._taken = 0
+            self._held_bytes = self._taken = 0
+
+
+def _apart(one: float, other: float) -> float:
+    """Return the seconds between two moments; a clock that is set back ends a wait too."""
+    return abs(one - other)

@@ -47,7 +47,7 @@ class Sender:
         self._lock = threading.Lock()
         self._segments: deque[Segment] = deque()
         self._sending: Segment | None = None
-        self._written = self._dropped = self._in_memory = 0
+        self._written = self._dropped = self._in_memory = self._bytes_in_memory = 0
         self._wake, self._closing = threading.Event(), threading.Event()
         self._give_up_at, self._adopt_at = float("inf"), 0.0
         self._open_spool()
@@ -66,6 +66,11 @@ class Sender:
         return self._in_memory
 
     @property
+    def bytes_in_memory(self) -> int:
+        """How much that is."""
+        return self._bytes_in_memory
+
+    @property
     def written(self) -> int:
         """Records sent so far."""
         return self._written
@@ -79,7 +84,7 @@ class Sender:
         """Send these too; when the spool then holds too much, the oldest are dropped and counted."""
         with self._lock:
             self._segments = deque(sorted((*self._segments, *segments), key=lambda segment: segment.began))
-            self._in_memory += sum(segment.records for segment in segments if segment.path is None)
+            self._count_memory()
             excess = self._excess()
         for segment in excess:
             self._discard(segment)
@@ -102,7 +107,11 @@ class Sender:
         """Forget what is only in memory; nothing is sent any more."""
         with self._lock:
             self._segments = deque(segment for segment in self._segments if segment.path)
-            self._in_memory = 0
+            self._count_memory()
+
+    def _count_memory(self) -> None:
+        held = [segment for segment in self._segments if segment.path is None]
+        self._in_memory, self._bytes_in_memory = sum(s.records for s in held), sum(len(s.data) for s in held)
 
     def _excess(self) -> list[Segment]:
         """Take out the oldest segments that are too much on the disk, but for the one that is being sent."""
@@ -162,7 +171,7 @@ class Sender:
         with self._lock:
             if segment in self._segments:  # not after `forget`
                 self._segments.remove(segment)
-            self._in_memory -= 0 if segment.path else segment.records
+            self._count_memory()
             self._written += len(lines)
             self._dropped += damaged
         return True

@@ -372,6 +372,20 @@ def test_text_that_waits_in_memory_is_bounded_too(settings: Settings, monkeypatc
     assert logged(settings) == ["r0", "r1"]
 
 
+def test_lines_that_no_disk_takes_count_as_memory_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landing, "MAX_CHARACTERS", 3_000)
+    asked = with_serving(settings)
+    with storage_away(asked):
+        Path(asked.serving.spool_folder).write_text("in the way")
+        log = PredictionLog(asked)
+        for number in range(8):
+            log.record(answer(number, text="x" * 450))
+            assert until(lambda: not log._queue), "they are lines, held or on their way to the storage"
+        assert 2 <= log.waiting <= 4
+        assert log.waiting + log.dropped == 8
+        log.close(timeout=0.3)
+
+
 def test_recording_does_not_wait_for_a_storage_or_a_disk_that_hangs(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
