@@ -102,6 +102,22 @@ def test_slow_callers_do_not_keep_others_out(served: Served) -> None:
             connection.close()
 
 
+def test_large_bodies_that_do_not_come_share_a_budget_and_small_ones_get_through(served: Served) -> None:
+    waiting = [connect(served) for _ in range(12)]
+    try:
+        for connection in waiting:
+            connection.sendall(head(1_000_000) + b'{"text": "' + b"x" * 900_000)
+        small = served.client.post("/predict", json={"text": "fine"})
+        statuses = [answer(connection)[0] for connection in waiting]
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert small.status_code == 200
+    assert set(statuses) == {408, 503}
+    assert statuses.count(408) <= 5  # four bodies of a MiB, beyond what each may hold
+    assert served.client.post("/predict_batch", json={"texts": ["x" * 900_000, "fine"]}).status_code == 200
+
+
 def test_one_request_too_many_is_told_to_come_again(served: Served) -> None:
     replies: list[httpx.Response] = []
     lock = threading.Lock()
