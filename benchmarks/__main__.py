@@ -13,6 +13,7 @@ def main() -> None:
         ("retrain", given),
         ("stars", []),
         ("gate", []),
+        ("serving", []),
         ("drift", ["--trials", "40", "--rivals", "2"]),
     ):
         print(f"\n## {name}\n", flush=True)

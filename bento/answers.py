@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bento.metrics import metrics
 from bento.problems import Refusal
@@ -82,6 +82,8 @@ class Answers:
         if len(texts) > self._limits.max_batch:
             detail = f"`texts` has {len(texts)} texts, at most {self._limits.max_batch} are allowed."
             raise Refusal(413, "Batch too large", detail)
+        if record:
+            metrics().batch(len(texts))
         good: list[str] = []
         items: list[Json | None] = []
         for text in texts:
@@ -103,7 +105,7 @@ class Answers:
         """
         checked = self._checked(text)
         found, places = explain(self.scorer, checked), spans(checked, self.scorer.chain.clean, self.scorer.max_ngram)
-        [row] = self._rows([checked])
+        [row] = self._rows(self.scorer.probabilities([checked]))
         return {
             "request_id": None,
             **row,
@@ -133,7 +135,7 @@ class Answers:
             if len(value) > limit:
                 detail = f"`{name}` has {len(value)} characters, at most {limit} are allowed."
                 raise Refusal(413, f"{name.capitalize()} too long", detail)
-        metrics().count_feedback(label)
+        metrics().count_feedback(request_id, label)
         self.feedback_log.record(Feedback(request_id, label, comment, reporter, address, datetime.now(UTC)))
         return {"request_id": request_id, "status": "received"}
 
@@ -158,22 +160,27 @@ class Answers:
         return text
 
     def _judged(self, texts: Sequence[str], *, record: bool) -> list[Json]:
-        answers = [{"request_id": uuid.uuid4().hex, **row} for row in self._rows(texts)]
-        if record and answers:
-            labels = Counter(answer["label"] for answer in answers)
-            metrics().count(labels, model_version=self.manifest.model_version)
+        if not texts:
+            return []
+        table, shares = self.scorer.read(texts)
+        ids, unknown = _request_ids(len(texts)), shares.tolist()
+        answers = [{"request_id": name, **row} for name, row in zip(ids, self._rows(table), strict=True)]
+        if record:
+            metrics().answered(
+                answers,
+                confidences=table.max(axis=1).tolist(),
+                unknown_shares=unknown,
+                model_version=self.manifest.model_version,
+            )
             now = datetime.now(UTC)
             if self.recent:
                 self.recent.record(texts, answers, at=now)
             if self.log:
-                for text, answer in zip(texts, answers, strict=True):
-                    self.log.record(Answer(text=text, predicted_at=now, **answer))
+                for text, answer, share in zip(texts, answers, unknown, strict=True):
+                    self.log.record(Answer(text=text, predicted_at=now, unknown_share=share, **answer))
         return answers
 
-    def _rows(self, texts: Sequence[str]) -> list[Json]:
-        if not texts:
-            return []
-        table = self.scorer.probabilities(texts)
+    def _rows(self, table: NDArray[np.float64]) -> list[Json]:
         labels, version = self.manifest.labels, self.manifest.model_version
         columns = (table.argmax(axis=1), self.scorer.scores_of(table), table, self.scorer.abstains(table))
         return [
@@ -186,3 +193,9 @@ class Answers:
             }
             for best, score, row, unsure in zip(*map(np.ndarray.tolist, columns), strict=True)
         ]
+
+
+def _request_ids(number: int) -> list[str]:
+    """Return names that nobody can guess, 32 hexadecimal digits each."""
+    digits = os.urandom(16 * number).hex()
+    return [digits[begin : begin + 32] for begin in range(0, len(digits), 32)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,16 +23,16 @@ from starlette.routing import Route
 from bento.access import Access
 from bento.answers import INLINE_CHARACTERS, Answers
 from bento.draining import Draining
-from bento.edge import Edge, caller, is_probe, problem
+from bento.edge import caller, is_probe, problem
 from bento.facts import facts
-from bento.metrics import exposition
+from bento.fast import FastService
+from bento.metrics import LogWatch, exposition
 from bento.openapi import document
 from bento.pages import Pages
 from bento.problems import Refusal
 from bento.recent import Recent
 from bento.shapes import Explanation, Prediction, Predictions, Received
 from sentiment.serving.feedback import FeedbackLog
-from sentiment.serving.landing import LandingLog
 from sentiment.serving.manifest import ServedModel, check_code
 from sentiment.serving.predictions import PredictionLog
 from sentiment.settings import load_settings
@@ -77,6 +78,7 @@ ROUTES = [
 @bentoml.asgi_app(Starlette(routes=ROUTES), path="/")
 @bentoml.service(
     name="sentiment",
+    service_class=FastService,
     workers=1,
     traffic={"timeout": 60},  # the edge has a shorter one, with words
     logging={"access": {"enabled": False}},
@@ -87,7 +89,9 @@ class SentimentService:
 
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
-        settings, model = load_settings(), _checked_model()
+        settings, started = load_settings(), time.perf_counter()
+        model = _checked_model()
+        self._load_seconds = time.perf_counter() - started
         logs = settings.serving.log_predictions != "off"
         self._draining = Draining(settings.serving.linger_seconds)
         self.answers = Answers(
@@ -97,6 +101,8 @@ class SentimentService:
             feedback_log=FeedbackLog(settings) if logs else None,
             recent=Recent() if settings.serving.show_recent else None,
         )
+        for name, log in (("prediction", self.answers.log), ("feedback", self.answers.feedback_log)):
+            LogWatch(name, log).start()
         self._limits, self._facts = settings.serving, facts(model, settings.serving, feedback=logs)
 
     @bentoml.on_deployment
@@ -162,8 +168,10 @@ class SentimentService:
                     model_version=known["model_version"], snapshot=known["snapshot"],
                     digest=known["scorer_digest"], bento=known["bento_digest"],
                 ),
-                *_state("prediction", "Answers", self.answers.log),
-                *_state("feedback", "Feedback", self.answers.feedback_log),
+                exposition(
+                    "sentiment_model_load_seconds", "gauge", "Seconds in which the model was read and checked.",
+                    self._load_seconds,
+                ),
             ]
         )  # fmt: skip
 
@@ -182,14 +190,3 @@ async def _said(characters: int, answer: Callable[[], dict[str, Any]], *, status
         return JSONResponse(await asyncio.to_thread(answer) if long else answer(), status_code=status)
     except Refusal as refusal:
         return problem(refusal)
-
-
-def _state(name: str, subject: str, log: LandingLog[Any] | None) -> tuple[str, str]:
-    waiting, dropped = (log.waiting, log.dropped) if log else (0, 0)
-    return (
-        exposition(f"sentiment_{name}_log_waiting", "gauge", f"{subject} not logged yet.", waiting),
-        exposition(f"sentiment_{name}_log_dropped_total", "counter", f"{subject} never logged.", dropped),
-    )
-
-
-SentimentService.add_asgi_middleware(Edge)
