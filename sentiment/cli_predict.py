@@ -221,8 +221,7 @@ def _line(line: bytes) -> str:
 def _rows(lines: Sequence[str]) -> Rows:
     from sentiment.scoring.records import Rows
 
-    texts = [line if line.strip() else None for line in lines]
-    return Rows([{"text": line} for line in lines], texts, [False] * len(lines))
+    return Rows([{"text": line} for line in lines], list(lines), [False] * len(lines))
 
 
 def _print(out: Reporter, answerer: Answerer, batches: Iterator[Rows]) -> None:

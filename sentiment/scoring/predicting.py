@@ -80,7 +80,7 @@ def answered(answerer: Answerer, rows: Rows) -> list[Item | str]:
     asked = [
         place
         for place, (text, malformed) in enumerate(zip(rows.texts, rows.malformed, strict=True))
-        if text is not None and not malformed
+        if text and text.strip() and not malformed
     ]
     answers = answerer.answer([rows.texts[place] or "" for place in asked])
     for place, answer in zip(asked, answers, strict=True):

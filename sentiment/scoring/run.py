@@ -190,7 +190,7 @@ class _Run:
 
     def _answered(self, source: str, batch: pd.DataFrame) -> pa.Table:
         problems = [
-            MALFORMED if malformed else NO_TEXT if text is None else None
+            MALFORMED if malformed else None if text and text.strip() else NO_TEXT
             for text, malformed in zip(batch[0], batch["malformed"], strict=True)
         ]
         good = [place for place, problem in enumerate(problems) if problem is None]
