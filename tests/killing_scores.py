@@ -1,10 +1,15 @@
-"""Kills scoring at random moments: ``python killing_scores.py FOLDER KILLS SEED`` prints what came of it as JSON."""
+"""Kills scoring at random moments: ``python killing_scores.py FOLDER KILLS SEED`` prints what came of it as JSON.
 
+Every run is a fork of this process, which itself starts no thread.
+"""
+
+import contextlib
 import gzip
 import hashlib
 import json
 import random
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from bentos import Shelf, stock
@@ -49,7 +54,10 @@ def main(folder: Path, kills: int, seed: int) -> None:
     moments = random.Random(seed)
     shelf = stock(folder / "shelf", load_settings(training={"min_documents": 1}))
     fill(folder / "in")
-    run(folder / "in", folder / "warm", shelf)
+    _, imported, _ = forked(lambda: (run(folder / "in", folder / "warm", shelf), sorted(sys.modules))[1])
+    for name in imported:  # the others then need not
+        with contextlib.suppress(ImportError):
+            import_module(name)
     _, skipped, whole = forked(lambda: run(folder / "in", folder / "clean", shelf))
     expected = state(folder / "clean")
     killed = outputs = partial = 0

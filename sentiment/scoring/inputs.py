@@ -98,7 +98,10 @@ def _local(path: Path) -> list[Source]:
 
 
 def _file(path: Path, name: str) -> Source:
-    seen = hashlib.sha256(repr(fingerprint(path)).encode()).hexdigest()
+    try:
+        seen = hashlib.sha256(repr(fingerprint(path)).encode()).hexdigest()
+    except SourceError:  # it is empty or gone: told when it is its turn
+        seen = ""
     return Source(name, seen, partial(_in_place, path))
 
 

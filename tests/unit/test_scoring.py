@@ -166,10 +166,11 @@ def test_a_bad_file_is_named_and_keeps_no_other_from_being_scored(
     cut.write_bytes(whole[: len(whole) // 2])
     (tmp_path / "in" / "notes.docx").write_bytes(b"PK")
     (tmp_path / "in" / "none.csv").write_text("id,stars\n1,5\n")
-    with pytest.raises(SourceError, match="3 of 5 files could not be scored") as caught:
+    (tmp_path / "in" / "zero.csv").touch()
+    with pytest.raises(SourceError, match="4 of 6 files could not be scored") as caught:
         score(small, str(tmp_path / "in"), str(tmp_path / "out"), registry=shelf)
     skipped = caught.value.result.skipped
-    assert list(skipped) == ["june/b.jsonl.gz", "none.csv", "notes.docx"]
+    assert list(skipped) == ["june/b.jsonl.gz", "none.csv", "notes.docx", "zero.csv"]
     assert "truncated" in skipped["june/b.jsonl.gz"]
     assert "its columns are id, stars" in skipped["none.csv"]
     assert {row["source"] for row in read(tmp_path / "out")} == {"a.csv", "june/c.parquet"}, "no half of a file"
@@ -181,6 +182,7 @@ def test_a_bad_file_is_named_and_keeps_no_other_from_being_scored(
     cut.write_bytes(whole)
     (tmp_path / "in" / "notes.docx").unlink()
     (tmp_path / "in" / "none.csv").unlink()
+    (tmp_path / "in" / "zero.csv").unlink()
     assert score(small, str(tmp_path / "in"), str(tmp_path / "out"), registry=shelf).rows == 430
     assert written.items() <= moments(tmp_path / "out").items(), "what was good is not scored again"
     assert len(read(tmp_path / "out")) == sum(map(len, texts.values()))
