@@ -15,7 +15,7 @@ from bento.metrics import metrics
 from bento.problems import Refusal
 from sentiment.serving.explain import explain
 from sentiment.serving.feedback import Feedback, FeedbackLog
-from sentiment.serving.manifest import ServedModel
+from sentiment.serving.manifest import TOLERANCE, ServedModel
 from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.serving.spans import spans
 from sentiment.settings import ServingSettings
@@ -132,6 +132,12 @@ class Answers:
         metrics().count_feedback(label)
         self.feedback_log.record(Feedback(request_id, label, comment, reporter, address, datetime.now(UTC)))
         return {"request_id": request_id, "status": "received"}
+
+    def healthy(self) -> bool:
+        """Whether the model answers a probe as the trained pipeline did, right now."""
+        probe = self.manifest.probes[0]
+        distance = np.abs(self.scorer.probabilities([probe.text])[0] - probe.probabilities)
+        return bool(np.all(distance <= TOLERANCE))
 
     def close(self) -> None:
         """Write the answers and the feedback that are not logged yet."""

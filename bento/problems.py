@@ -18,7 +18,7 @@ MAX_ERRORS = 20
 RETRY_SECONDS = 1
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: context managers note where an exception came by
 class Refusal(Exception):  # noqa: N818, it is an answer
     """What is said instead of an answer.
 

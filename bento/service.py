@@ -10,113 +10,31 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import bentoml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from bento.access import Access
 from bento.answers import INLINE_CHARACTERS, Answers
+from bento.draining import Draining
 from bento.edge import Edge, caller, is_probe, problem
+from bento.facts import facts
 from bento.metrics import exposition
+from bento.openapi import document
 from bento.problems import Refusal
+from bento.shapes import Explanation, Prediction, Predictions, Received
 from sentiment.serving.feedback import FeedbackLog
 from sentiment.serving.landing import LandingLog
-from sentiment.serving.manifest import ServedModel
+from sentiment.serving.manifest import ServedModel, check_code
 from sentiment.serving.predictions import PredictionLog
 from sentiment.settings import load_settings
 
-MODEL_FOLDER = Path(__file__).resolve().parent.parent / "model"
-
-
-class Prediction(BaseModel, protected_namespaces=()):
-    """One answer."""
-
-    request_id: str = Field(description="Names this answer in the prediction log and in feedback.")
-    label: str = Field(description="The most probable label, also of an answer that is unsure.")
-    score: float = Field(description="0 to 1; 1 is the most positive.")
-    probabilities: dict[str, float]
-    abstained: bool = Field(
-        description="Whether the answer is unsure and better left to a person: the label's probability is not above "
-        "the model's `min_confidence`, where too few answers are right."
-    )
-    model_version: str
-
-
-class Problem(BaseModel):
-    """A refusal, as RFC 9457 has it."""
-
-    type: str = Field(description="Names the kind of problem; the title as a URN.")
-    title: str
-    status: int
-    detail: str = Field(description="What was wrong this time, and what to do. Never holds the text.")
-
-
-class Refused(BaseModel):
-    """What stands in the place of a text that alone was refused."""
-
-    error: Problem
-
-
-class Predictions(BaseModel):
-    """Answers in the order of the texts."""
-
-    predictions: list[Prediction | Refused]
-
-
-class Word(BaseModel):
-    """What a word, or a sequence of words, added to the answer."""
-
-    word: str
-    weight: float = Field(description="Above zero towards the positive end, below zero towards the negative.")
-    spans: list[tuple[int, int]] = Field(
-        description="Where it stands in the text as sent: begin and end in Unicode code points; empty if unknown."
-    )
-
-
-class Explanation(BaseModel, protected_namespaces=()):
-    """One answer, taken apart: the baseline and the weights sum to the margin."""
-
-    request_id: None = Field(description="Explanations are not recorded, so there is nothing to give feedback on.")
-    label: str
-    score: float
-    probabilities: dict[str, float]
-    abstained: bool
-    model_version: str
-    margin: float = Field(description="With two labels the log-odds of the positive one.")
-    baseline: float = Field(description="The margin of a text without known words.")
-    words: list[Word] = Field(description="The largest weight, either way, first.")
-
-
-class Received(BaseModel):
-    """What became of feedback: it is judged later, beside everybody else's."""
-
-    request_id: str
-    status: Literal["received"]
-
-
-class ModelFacts(BaseModel, protected_namespaces=()):
-    """Where the served model came from."""
-
-    name: str
-    model_version: str
-    run_id: str
-    snapshot: str
-    scorer_digest: str
-    scheme: str
-    labels: list[str]
-    min_confidence: float = Field(
-        description="Answers whose label is no more probable than this are unsure; 0: none, 1: all."
-    )
-    metrics: dict[str, float]
-    code_version: str
-    code_digest: str
-    recipe_digest: str
-    bento_digest: str
-    built_at: str
+ROOT = Path(__file__).resolve().parent.parent
 
 
 Text = Annotated[str, Field(description="The text to judge.", examples=["Not bad at all."])]
@@ -129,14 +47,23 @@ def _is_our_fault(record: logging.LogRecord) -> bool:
 
 
 async def _model_page(_: Request) -> Response:
+    """Say which model answers, what it learned from and how good it is."""
     return JSONResponse(bentoml.get_current_service()._facts)
 
 
-@bentoml.asgi_app(Starlette(routes=[Route("/model", _model_page, methods=["GET"])]), path="/")
+async def _document(_: Request) -> Response:
+    """Give the OpenAPI document, in the place of BentoML's, which knows neither all answers nor the refusals."""
+    return JSONResponse(bentoml.get_current_service().openapi())
+
+
+PAGES = Starlette(routes=[Route("/model", _model_page), Route("/docs.json", _document)])
+
+
+@bentoml.asgi_app(PAGES, path="/")
 @bentoml.service(
     name="sentiment",
     workers=1,
-    traffic={"timeout": 30},
+    traffic={"timeout": 60},  # the edge has a shorter one, with words
     logging={"access": {"enabled": False}},
     envs=[{"name": "OTEL_SDK_DISABLED", "value": "true"}, {"name": "BENTOML_DO_NOT_TRACK", "value": "True"}],
 )
@@ -145,23 +72,23 @@ class SentimentService:
 
     def __init__(self) -> None:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
-        settings, model = load_settings(), ServedModel.load(MODEL_FOLDER)
-        logs = settings.serving.log_predictions
+        settings, model = load_settings(), _checked_model()
+        logs = settings.serving.log_predictions not in (False, "off")
+        self._draining = Draining(settings.serving.linger_seconds)
         self.answers = Answers(
             model,
             settings.serving,
             log=PredictionLog(settings) if logs else None,
             feedback_log=FeedbackLog(settings) if logs else None,
         )
-        facts = model.manifest.model_dump(mode="json", exclude={"probes"})
-        self._facts = {**facts, "min_confidence": model.scorer.min_confidence}
+        self._limits, self._facts = settings.serving, facts(model, settings.serving, feedback=logs)
 
     @bentoml.on_deployment
     @staticmethod
     def check_model() -> None:
         """Refuse to start, once and with a reason, instead of restarting the worker for ever."""
-        load_settings()
-        ServedModel.load(MODEL_FOLDER)
+        Access(load_settings().serving)
+        _checked_model()
 
     @bentoml.api(output_spec=Prediction)
     async def predict(self, text: Text) -> Any:
@@ -195,10 +122,14 @@ class SentimentService:
         said = request_id, label, comment or "", reporter or ""
         return await _said(0, lambda: self.answers.feedback(*said, address=caller.get()), status=202)
 
-    @bentoml.api(output_spec=ModelFacts)
-    async def model(self) -> Any:
-        """Say which model answers, what it learned from and how good it is."""
-        return JSONResponse(self._facts)
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        bentos, labels = SentimentService.openapi_spec.asdict(), self.answers.manifest.labels
+        return document(bentos, self._limits, labels=labels)
+
+    async def __is_ready__(self) -> bool:
+        """Whether it is loaded, answers right and was not told to stop; BentoML asks for ``/readyz``."""
+        return not self._draining.begun and self.answers.healthy()
 
     @bentoml.on_shutdown
     def write_log(self) -> None:
@@ -207,18 +138,25 @@ class SentimentService:
 
     def __metrics__(self, text: str) -> str:
         """Add what is read when it is asked for to BentoML's metrics."""
-        facts = self._facts
+        known = self._facts
         return text + "".join(
             [
                 exposition(
                     "sentiment_model_info", "gauge", "The served model.", 1,
-                    model_version=facts["model_version"], snapshot=facts["snapshot"],
-                    digest=facts["scorer_digest"], bento=facts["bento_digest"],
+                    model_version=known["model_version"], snapshot=known["snapshot"],
+                    digest=known["scorer_digest"], bento=known["bento_digest"],
                 ),
                 *_state("prediction", "Answers", self.answers.log),
                 *_state("feedback", "Feedback", self.answers.feedback_log),
             ]
         )  # fmt: skip
+
+
+def _checked_model() -> ServedModel:
+    """Load the model, if model and code are those that were packaged."""
+    model = ServedModel.load(ROOT / "model")
+    check_code(ROOT, model.manifest)
+    return model
 
 
 async def _said(characters: int, answer: Callable[[], dict[str, Any]], *, status: int = 200) -> Response:

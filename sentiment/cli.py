@@ -22,6 +22,7 @@ from sentiment.cli_data import app as data_commands
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
+from sentiment.cli_keys import app as keys
 from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_predict import predict, score
 from sentiment.cli_quarantine import app as quarantine
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(data_commands, name="data")
 app.add_typer(ledger, name="ledger")
+app.add_typer(keys, name="keys")
 
 
 def _examples(*lines: str) -> str:

@@ -233,17 +233,17 @@ def _refusal(answer: httpx.Response, address: str) -> SentimentError:
     """Return the error for an answer that is none, with what the server says about it."""
     try:
         problem = Refused.of(answer.json())
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         problem = Refused(status=answer.status_code, title=answer.reason_phrase or "no reason given")
     said = f"{address} answered {answer.status_code}: {problem}"
     match answer.status_code:
         case 400 | 413 | 415 | 422:
             return DataError(said, fix="Correct what was sent.")
         case 401 | 403:
-            return SettingsError(said, fix="Give an API key that may do this (`sentiment predict --help` says how).")
+            return SettingsError(said, fix="Give an API key that may do this; `sentiment keys create` makes one.")
         case 404 | 405:
             return ServiceError(said, fix="Check the address; an older server may not have this yet.")
-        case 429 | 503:
+        case 408 | 429 | 503:
             asked = _retry_after(answer)
             return ServiceError(said, fix=f"Ask again {f'in {asked:.0f} s' if asked else 'later'}.")
         case _:

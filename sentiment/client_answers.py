@@ -92,12 +92,10 @@ class Refused:
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Self:
-        """Read a problem; of one that tells of several fields, all that it tells."""
-        fields = [f"{item.get('pointer', '')}: {item.get('detail', '')}" for item in said.get("errors") or ()]
-        detail = " ".join(filter(None, [str(said.get("detail") or ""), "; ".join(fields)]))
-        return cls(
-            int(said.get("status", 0)), str(said.get("title") or ""), detail, str(said.get("type", "about:blank"))
-        )
+        """Read a problem."""
+        fields = [f"{item['pointer']}: {item['detail']}" for item in said.get("errors") or ()]
+        detail, kind = str(said.get("detail") or "; ".join(fields)), str(said.get("type") or "about:blank")
+        return cls(int(said.get("status", 0)), str(said.get("title") or ""), detail, kind)
 
     def __str__(self) -> str:
         return ": ".join(filter(None, [self.title, self.detail])) or "no reason given."

@@ -25,7 +25,8 @@ from sentiment.deployment.backend import environment
 from sentiment.deployment.state import DeploymentFiles
 from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
-from sentiment.settings import Settings, load_settings
+from sentiment.serving.keys import create
+from sentiment.settings import ServingSettings, Settings, load_settings
 from sentiment.storage import Storage
 
 PROCESSES = 3  # the daemon, and the leader and the worker of one Bento
@@ -272,3 +273,17 @@ def test_a_damaged_state_file_is_as_if_there_were_none(settings: Settings) -> No
     assert files.status().release is None
     (files.folder / "desired.json").write_text('{"unknown": 1}')
     assert files.wanted() is None
+
+
+def test_with_keys_each_bento_still_proves_itself_and_nobody_else_gets_in(bentos: BuiltBentos, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    key = create(file, name="shop").key
+    base = settings_in(tmp_path)
+    settings = base.model_copy(update={"serving": ServingSettings(keys_file=str(file))})
+    try:
+        url = deploy(settings, bentos.first).url
+        assert httpx.post(f"{url}/predict", json={"text": "fine"}, timeout=10).status_code == 401
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx.post(f"{url}/predict", json={"text": "fine"}, headers=headers, timeout=10).status_code == 200
+    finally:
+        stop(settings)
