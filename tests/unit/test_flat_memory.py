@@ -1,6 +1,7 @@
 """Ingest holds a bounded part of a file in memory, however long the file or its texts are."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -82,3 +83,32 @@ def test_the_peak_does_not_grow_with_the_file(tmp_path: Path) -> None:
         assert int(accepted) == rows
         peaks.append(float(peak))
     assert peaks[1] - peaks[0] < 200, peaks  # holding the larger file would take 400 MB more
+
+
+SCORING_PEAK = r"""
+import re, sys
+from pathlib import Path
+from bentos import stock
+from sentiment.scoring.run import score
+from sentiment.settings import load_settings
+
+shelf = stock(Path(sys.argv[2], "shelf"), load_settings(training={"min_documents": 1}))
+result = score(load_settings(data={"batch_rows": 5_000}), sys.argv[1], f"{sys.argv[2]}/scores", registry=shelf)
+print(result.rows, int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+"""
+
+
+def test_the_peak_of_scoring_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (20_000, 120_000):
+        path = tmp_path / f"{rows}.jsonl"
+        with path.open("w") as file:
+            for number in range(rows):
+                file.write(json.dumps({"text": f"{number} {'wonderful ' * 100}"}) + "\n")
+        command = [sys.executable, "-c", SCORING_PEAK, path, tmp_path / f"var{rows}"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+        scored, peak = done.stdout.split()
+        assert int(scored) == rows
+        peaks.append(float(peak))
+    assert peaks[1] - peaks[0] < 50, peaks  # holding the larger file would take 100 MB more
