@@ -158,8 +158,13 @@ def _json_row(record: tuple[dict[str, Any] | None, str], names: Sequence[str], n
     return [*(_word(values.get(name)) for name in names), number, False]
 
 
+def opened_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file so that reading it in batches does not keep in memory what was read before."""
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
 def _read_parquet(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
         names = list(pick(file.schema_arrow.names))
         numbers = 0
         for batch in file.iter_batches(batch_size=batch_rows, columns=list(dict.fromkeys(names))):

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from sentiment.errors import SettingsError, SourceError, storage_errors
 from sentiment.reviews.columns import check_single, find_text
-from sentiment.reviews.formats import COMPRESSIONS, bounded, json_record, opened_text, reader_of
+from sentiment.reviews.formats import COMPRESSIONS, bounded, json_record, opened_parquet, opened_text, reader_of
 from sentiment.reviews.sources import readable
 
 Record = dict[str, Any]
@@ -108,7 +108,7 @@ def _objects(path: Path, column: str | None, batch_rows: int) -> Iterator[Rows]:
 
 
 def _typed(path: Path, column: str | None, batch_rows: int) -> Iterator[Rows]:
-    with pq.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
         schema = file.schema_arrow.remove_metadata()
         check_single(path, schema.names, schema.names)
         text = find_text(path, schema.names, named=column)
