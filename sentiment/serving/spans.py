@@ -48,14 +48,16 @@ def _places(text: str, clean: Callable[[str], str], counted: list[str]) -> list[
     places: list[tuple[int, int] | None] = []
     position = 0
     for token in counted:
-        ahead = written[position : position + _AHEAD]
-        step = next((step for step, (form, _, _) in enumerate(ahead) if form in (token, _plain(token))), None)
-        if step is None:
-            places.append(None)
-        else:
-            _, begin, end = written[position + step]
+        forms, last = (token, _plain(token)), min(position + _AHEAD, len(written))
+        found = position
+        while found < last and written[found][0] not in forms:
+            found += 1
+        if found < last:
+            _, begin, end = written[found]
             places.append((begin, end))
-            position += step + 1
+            position = found + 1
+        else:
+            places.append(None)
     return places
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import threading
 import time
@@ -104,6 +102,22 @@ def test_slow_callers_do_not_keep_others_out(served: Served) -> None:
             connection.close()
 
 
+def test_large_bodies_that_do_not_come_share_a_budget_and_small_ones_get_through(served: Served) -> None:
+    waiting = [connect(served) for _ in range(12)]
+    try:
+        for connection in waiting:
+            connection.sendall(head(1_000_000) + b'{"text": "' + b"x" * 900_000)
+        small = served.client.post("/predict", json={"text": "fine"})
+        statuses = [answer(connection)[0] for connection in waiting]
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert small.status_code == 200
+    assert set(statuses) == {408, 503}
+    assert statuses.count(408) <= 5  # four bodies of a MiB, beyond what each may hold
+    assert served.client.post("/predict_batch", json={"texts": ["x" * 900_000, "fine"]}).status_code == 200
+
+
 def test_one_request_too_many_is_told_to_come_again(served: Served) -> None:
     replies: list[httpx.Response] = []
     lock = threading.Lock()
@@ -152,13 +166,15 @@ def test_a_server_that_is_told_to_stop_is_no_longer_ready_but_answers(
 ) -> None:
     with running(bentos.first.path, tmp_path, limited) as served:
         leader = psutil.Process(served.service.pid)
-        (worker,) = [child for child in leader.children(recursive=True) if "--worker-id" in child.cmdline()]
-        os.kill(worker.pid, signal.SIGTERM)
+        family = [leader, *leader.children(recursive=True)]
+        leader.terminate()  # as Kubernetes tells the first process of a container
         deadline = time.monotonic() + 10
         while (ready := served.client.get("/readyz")).status_code == 200:
             assert time.monotonic() < deadline, "still ready"
         assert (ready.status_code, ready.headers["content-type"]) == (503, "application/problem+json")
         assert ready.headers["retry-after"] == "1"
-        assert served.client.get("/livez").status_code == 200
-        assert served.client.post("/predict", json={"text": "fine"}).status_code == 200
-        assert worker.wait(30) is not None or not worker.is_running()
+        with httpx.Client(base_url=served.client.base_url) as another:  # new connections are taken as well
+            assert another.get("/livez").status_code == 200
+            assert another.post("/predict", json={"text": "fine"}).status_code == 200
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert not alive
