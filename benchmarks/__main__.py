@@ -12,6 +12,7 @@ def main() -> None:
         ("model", given),
         ("retrain", given),
         ("stars", []),
+        ("scoring", []),
         ("gate", []),
         ("serving", []),
         ("drift", ["--trials", "40", "--rivals", "2"]),

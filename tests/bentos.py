@@ -90,18 +90,25 @@ class BuiltBentos:
     second: BentoPackage
 
 
-def build(folder: Path) -> BuiltBentos:
-    from sentiment.packaging import package
+def stock(folder: Path, settings: Settings) -> Shelf:
+    """Return a shelf with versions 1 and 2, which give every text opposite labels."""
     from sentiment.training.model import compile_scorer, fit
 
-    settings = load_settings(storage={"root": str(folder / "var")}, training={"min_documents": 1})
     texts = [pattern.format(thing, word) for pattern, thing, word in itertools.product(PATTERNS, THINGS, (*GOOD, *BAD))]
     labels = ["positive" if any(word in text for word in GOOD) else "negative" for text in texts]
     opposite = ["negative" if label == "positive" else "positive" for label in labels]
-    shelf = Shelf(folder / "shelf")
+    shelf = Shelf(folder)
     for version, taught in (("1", labels), ("2", opposite)):
         pipeline = fit(texts, taught, settings=settings.training, scheme=LabelScheme.binary)
         shelf.add(version, pipeline, replace(compile_scorer(pipeline), min_confidence=UNSURE))
+    return shelf
+
+
+def build(folder: Path) -> BuiltBentos:
+    from sentiment.packaging import package
+
+    settings = load_settings(storage={"root": str(folder / "var")}, training={"min_documents": 1})
+    shelf = stock(folder / "shelf", settings)
     first, second = package(settings, shelf, "1"), package(settings, shelf, "2")
     return BuiltBentos(settings, shelf, first, second)
 

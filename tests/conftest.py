@@ -35,7 +35,12 @@ TOGETHER = (  # what one process runs, because it shares what is slow to start; 
     ("tests/platform/",),
     ("tests/browser/",),  # an Airflow, a Chromium
     ("tests/dags/",),
-    ("tests/service/", "tests/deployment/test_local.py", "tests/browser/test_served_page"),  # two Bentos
+    (
+        "tests/service/",
+        "tests/docs/test_clients.py",
+        "tests/deployment/test_local.py",
+        "tests/browser/test_served_page",
+    ),
     ("tests/contracts/test_s3", "tests/unit/test_ledger_chain.py"),  # an S3 server
     ("tests/contracts/test_mlflow_server.py",),
     ("tests/deployment/",),
