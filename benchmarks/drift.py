@@ -30,8 +30,8 @@ from benchmarks.model import DATA, read
 from sentiment.drift.accuracy import wilson_interval
 from sentiment.drift.calibration import Calibration, calibrate
 from sentiment.drift.check import judge_samples
-from sentiment.drift.run import scored
 from sentiment.drift.sample import TEXT_ROWS, Sample, spread, word_rows
+from sentiment.drift.scoring import scored
 from sentiment.labels import LabelScheme
 from sentiment.settings import DriftPolicy, TrainingSettings
 from sentiment.training.model import compile_scorer, fit

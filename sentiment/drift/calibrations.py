@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 
 from sentiment.drift.calibration import Calibration, calibrate
+from sentiment.drift.kept_measures import FOLDER
 from sentiment.drift.sample import Sample
 from sentiment.settings import DriftPolicy
 from sentiment.storage import Storage
 
-FOLDER = "drift/calibrations"
+logger = logging.getLogger(__name__)
+
 _VERSION = 1  # of the signals and how they are resampled: another one makes all of them anew
 _SMALLEST = 25
 
@@ -38,14 +41,25 @@ def calibrated(
         return None
     size = nearest_size(current_rows)
     path = f"{FOLDER}/{champion}/{_key(reference, size, policy)}.json"
-    kept = storage.read_json(path)
+    kept = _read(storage, path)
     if kept is None:
         made = calibrate(
             reference, current_rows=size, days=policy.false_alarm_days, decisive=frozenset(policy.decisive)
         )
-        kept = made.to_dict() if made else None
-        storage.write(path, json.dumps(kept).encode())
-    return Calibration.from_dict(kept).at(current_rows) if kept else None
+        if made is None:
+            return None
+        kept = made
+        storage.write(path, json.dumps(kept.to_dict()).encode())
+    return kept.at(current_rows)
+
+
+def _read(storage: Storage, path: str) -> Calibration | None:
+    try:
+        kept = storage.read_json(path)
+        return Calibration.from_dict(kept) if kept else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # it is no JSON, or of another form
+        logger.warning("%s is damaged and made anew: %s", storage.uri(path), error)
+        return None
 
 
 def nearest_size(rows: int) -> int:

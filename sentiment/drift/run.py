@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,10 +21,12 @@ from sentiment.drift.accuracy import Accuracy, measure_accuracy
 from sentiment.drift.archive import DriftCheck, fingerprint, list_checks, publish_check, read_check
 from sentiment.drift.calibrations import calibrated
 from sentiment.drift.check import judge_samples
+from sentiment.drift.kept_measures import Role, measured_once
 from sentiment.drift.reading import read_side, with_labels_of
-from sentiment.drift.sample import Sample, measure
+from sentiment.drift.sample import Sample
 from sentiment.drift.sampling import Row, SampledRows, digest
-from sentiment.drift.sides import Side, SnapshotSide, WindowSide
+from sentiment.drift.scoring import sample_of, scored, sources_of
+from sentiment.drift.sides import SnapshotSide, WindowSide
 from sentiment.drift.verdict import State
 from sentiment.errors import DataError
 from sentiment.reviews.table import TIMESTAMP, Reviews, parse_snapshot, read_snapshot, snapshot_before
@@ -139,16 +142,15 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
     policy, storage, learned = settings.drift, Storage(settings), parse_snapshot(champion.snapshot)
     tested_on = SnapshotSide(learned, held_out=True)
     asked = WindowSide(window.start, window.end, answered_by=champion.version, known_by=window.end)
-    rows = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
-    held_out = SampledRows(tuple(map(Row, rows["text"], rows["label"], rows["source"])), of=len(rows))
+    held_out = _labelled_rows(read_snapshot(storage, learned, split="test", newest=policy.reference_rows))
     answered = read_side(settings, asked, most=policy.current_rows, role="current")
-    reference = sample_of(held_out, scorer, side=tested_on)
+    reference = _measured(storage, held_out, "reference", champion, scorer, side=tested_on)
     labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
-    fresh = labelled[labelled["label"].isin(scorer.labels)]  # another scheme says nothing of this champion
-    newest = scored(fresh["text"].tolist(), scorer, labels=fresh["label"].tolist())
+    fresh = _labelled_rows(labelled[labelled["label"].isin(scorer.labels)])  # another scheme says nothing of this one
+    newest = _measured(storage, fresh, "labelled", champion, scorer, side=tested_on)
     return _Evidence(
         reference=reference,
-        current=sample_of(answered, scorer, side=asked),
+        current=sample_of(answered, scorer, side=asked, version=champion.version),
         reference_accuracy=accuracy_of(reference.labels, reference.predictions),
         labelled=newest,
         live_accuracy=accuracy_of(newest.labels, newest.predictions),
@@ -156,6 +158,26 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
         key=fingerprint(latest, digest(held_out), digest(answered)),
         left_out=how_many(reference=held_out, current=answered),
     )
+
+
+def _labelled_rows(rows: pd.DataFrame) -> SampledRows:
+    return SampledRows(tuple(map(Row, rows["text"], rows["label"], rows["source"])), of=len(rows))
+
+
+def _measured(
+    storage: Storage, kept: SampledRows, role: Role, champion: ModelVersion, scorer: Scorer, *, side: SnapshotSide
+) -> Sample:
+    """Measure labelled rows, or read what an earlier check measured."""
+    labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
+    measured = measured_once(
+        storage,
+        [row.text for row in kept.rows],
+        identity=digest(kept),
+        champion=champion.digest,
+        role=role,
+        measured=partial(scored, scorer=scorer),
+    )
+    return measured.with_labels(labels, sources=sources_of(kept))
 
 
 def _newly_labelled(
@@ -177,51 +199,12 @@ def _newly_labelled(
     return rows, f"reviews@v{then}"
 
 
-def sample_of(kept: SampledRows, scorer: Scorer, *, side: Side) -> Sample:
-    """Measure the rows of a side, with what the champion answers to them.
-
-    Raises
-    ------
-    DataError
-        The rows are labelled in another scheme than the champion's.
-    """
-    labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
-    return scored([row.text for row in kept.rows], scorer, labels=labels, sources=sources_of(kept))
-
-
-def scored(
-    texts: list[str],
-    scorer: Scorer,
-    *,
-    labels: Sequence[str | None] | None = None,
-    sources: Sequence[str] | None = None,
-) -> Sample:
-    """Measure texts, with what a scorer answers to them, and keep their labels and sources if there are any."""
-    probabilities, unknown_share = scorer.read(texts)
-    return measure(
-        texts,
-        scores=scorer.scores_of(probabilities),
-        predictions=[scorer.labels[column] for column in probabilities.argmax(axis=1)],
-        confidence=probabilities.max(axis=1, initial=0.0),
-        unknown_share=unknown_share,
-        labels=labels if labels is not None and any(label is not None for label in labels) else None,
-        sources=sources,
-    )
-
-
 def accuracy_of(labels: Sequence[str | None] | None, answered: Sequence[str] | None) -> Accuracy | None:
     """Return the share of right answers among the rows that have a label; None if none has one."""
     pairs = [pair for pair in zip(labels or (), answered or (), strict=False) if pair[0] is not None]
     if not pairs:
         return None
     return measure_accuracy(correct=sum(label == answer for label, answer in pairs), rows=len(pairs))
-
-
-def sources_of(kept: SampledRows) -> tuple[str, ...] | None:
-    """Return where the rows come from; None if nobody says so."""
-    if not any(row.source for row in kept.rows):
-        return None
-    return tuple(row.source or "" for row in kept.rows)
 
 
 def how_many(*, reference: SampledRows, current: SampledRows) -> dict[str, str]:

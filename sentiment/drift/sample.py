@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,10 @@ from sentiment.reviews.language import languages_of
 COLUMNS = 1 << 15
 LANGUAGE_ROWS, TEXT_ROWS = 100, 2_500
 """Rows that are enough to see the smallest shift of languages, or of words, that matters; more only cost time."""
+
+
+MEASURED = ("characters", "words", "markup", "scripts", "languages", "features")
+"""What a sample measures by itself, when it is first asked; the last two on some of its rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +96,17 @@ class Sample:
             texts=tuple(self.texts[row] for row in rows),
             **{name: None if values is None else _rows(values, rows) for name, values in self._given().items()},
         )
-        for name in ("characters", "words", "markup", "scripts"):
+        for name in MEASURED[:4]:
             if name in self.__dict__:
                 taken.__dict__[name] = _rows(self.__dict__[name], rows)
         return taken
+
+    def with_labels(self, labels: Sequence[str | None], *, sources: Sequence[str] | None) -> Sample:
+        """Return the same rows, with what was measured on them already, with labels if there are any and sources."""
+        known = tuple(labels) if any(label is not None for label in labels) else None
+        named = replace(self, labels=known, sources=None if sources is None else tuple(sources))
+        named.__dict__.update({name: self.__dict__[name] for name in MEASURED if name in self.__dict__})
+        return named
 
     def _spread(self, most: int) -> list[str]:
         """Return up to so many of the texts, evenly spread."""
