@@ -97,7 +97,7 @@ def _key(identity: str, probes: Sample) -> str:
 
 def _packed(sample: Sample) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **_arrays(sample))
+    np.savez(file, allow_pickle=False, **_arrays(sample))
     return file.getvalue()
 
 
@@ -146,8 +146,10 @@ def _unpacked(arrays: dict[str, NDArray[Any]], texts: Sequence[str]) -> Sample:
         raise ValueError("its numbers are out of bounds")
     sample = Sample(
         texts=tuple(texts),
+        scores=numbers["scores"],
         predictions=named["predictions"],
-        **{name: numbers[name] for name in ("scores", "confidence", "unknown_share")},
+        unknown_share=numbers["unknown_share"],
+        confidence=numbers["confidence"],
     )
     sample.__dict__.update(
         words=numbers["words"],

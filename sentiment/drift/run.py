@@ -144,10 +144,11 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
     asked = WindowSide(window.start, window.end, answered_by=champion.version, known_by=window.end)
     held_out = _labelled_rows(read_snapshot(storage, learned, split="test", newest=policy.reference_rows))
     answered = read_side(settings, asked, most=policy.current_rows, role="current")
-    reference = _measured(storage, held_out, "reference", champion, scorer, side=tested_on)
+    identity = digest(held_out)
+    reference = _measured(storage, held_out, "reference", identity, champion, scorer, side=tested_on)
     labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
     fresh = _labelled_rows(labelled[labelled["label"].isin(scorer.labels)])  # another scheme says nothing of this one
-    newest = _measured(storage, fresh, "labelled", champion, scorer, side=tested_on)
+    newest = _measured(storage, fresh, "labelled", digest(fresh), champion, scorer, side=tested_on)
     return _Evidence(
         reference=reference,
         current=sample_of(answered, scorer, side=asked, version=champion.version),
@@ -155,7 +156,7 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
         labelled=newest,
         live_accuracy=accuracy_of(newest.labels, newest.predictions),
         latest_snapshot=latest,
-        key=fingerprint(latest, digest(held_out), digest(answered)),
+        key=fingerprint(latest, identity, digest(answered)),
         left_out=how_many(reference=held_out, current=answered),
     )
 
@@ -165,14 +166,21 @@ def _labelled_rows(rows: pd.DataFrame) -> SampledRows:
 
 
 def _measured(
-    storage: Storage, kept: SampledRows, role: Role, champion: ModelVersion, scorer: Scorer, *, side: SnapshotSide
+    storage: Storage,
+    kept: SampledRows,
+    role: Role,
+    identity: str,
+    champion: ModelVersion,
+    scorer: Scorer,
+    *,
+    side: SnapshotSide,
 ) -> Sample:
     """Measure labelled rows, or read what an earlier check measured."""
     labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
     measured = measured_once(
         storage,
         [row.text for row in kept.rows],
-        identity=digest(kept),
+        identity=identity,
         champion=champion.digest,
         role=role,
         measured=partial(scored, scorer=scorer),

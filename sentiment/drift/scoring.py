@@ -93,13 +93,13 @@ class _Answers:
 def _answers(rows: Sequence[Row], scorer: Scorer, version: str | None) -> _Answers:
     logged = np.array([_is_logged(row, scorer, version) for row in rows], dtype=np.bool_)
     known = np.flatnonzero(logged)
-    found = _logged([rows[row] for row in known], scorer)
+    found = _logged([rows[row] for row in known.tolist()], scorer)
     checked = spread(len(known), CHECKED)
-    if not _score([rows[row].text for row in known[checked]], scorer).like(found.take(checked)):
+    if not _score([rows[row].text for row in known[checked].tolist()], scorer).like(found.take(checked)):
         logger.warning("the log holds other answers of version %s than the model gives: all are scored anew", version)
         return _score([row.text for row in rows], scorer)
     others = np.flatnonzero(~logged)
-    anew = _score([rows[row].text for row in others], scorer)
+    anew = _score([rows[row].text for row in others.tolist()], scorer)
     places = np.argsort(np.concatenate((known, others)), kind="stable")
     parts = ((getattr(found, field.name), getattr(anew, field.name)) for field in fields(_Answers))
     return _Answers(*(np.concatenate(part)[places] for part in parts))
@@ -117,7 +117,7 @@ def _logged(rows: Sequence[Row], scorer: Scorer) -> _Answers:
     scores = np.array([answer.score for answer in answers], dtype=np.float64)
     unknown = np.array([answer.unknown_share for answer in answers], dtype=np.float64)  # NaN for None
     missing = np.flatnonzero(np.isnan(unknown))
-    unknown[missing] = scorer.unknown_share([rows[row].text for row in missing])
+    unknown[missing] = scorer.unknown_share([rows[row].text for row in missing.tolist()])
     labels = np.array([scorer.labels.index(answer.label) for answer in answers], dtype=np.intp)
     return _Answers(scores, np.maximum(scores, 1 - scores), unknown, labels)
 

@@ -19,6 +19,8 @@ from scipy import sparse
 from sentiment.drift.signals.permutations import deals, tail, with_actual
 from sentiment.drift.signals.signal import Signal
 
+_AT_ONCE = 256  # words; sums of so many in single precision lose nothing
+
 
 def text_shift(name: str, *, reference: sparse.csr_matrix, current: sparse.csr_matrix) -> Signal:
     """Compare the words of two sets of texts, as rows of length 1.
@@ -99,8 +101,11 @@ def dealt_embeddings(
     dealt = current - np.float32(new)
     total = np.bincount(features.indices, features.data, minlength=features.shape[1])
     added = features.T.tocsr() @ dealt  # word by word: what it reads for the next word stays near the processor
-    squares = np.einsum("ij,ij->j", added, added, dtype=np.float64)
-    whole, crossed = np.square(total).sum(), np.einsum("i,ij->j", features @ total, dealt)
+    parts = (added[at : at + _AT_ONCE] for at in range(0, len(added), _AT_ONCE))
+    squares = np.sum([np.einsum("ij,ij->j", part, part) for part in parts], axis=0, dtype=np.float64)
+    shared = features @ total  # of each text with all
+    crossed = np.einsum("i,ij->j", (shared - shared.mean()).astype(np.float32), dealt)
+    whole = np.square(total).sum()
     return MeanEmbeddings(
         old**2 * whole - 2 * old * crossed + squares,
         new**2 * whole + 2 * new * crossed + squares,

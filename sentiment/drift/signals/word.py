@@ -108,5 +108,5 @@ def _angles(rows: int) -> NDArray[np.float64]:
 
 def _word_of(sample: Sample, texts: sparse.csr_matrix, column: int) -> str:
     row = int(texts[:, [column]].nonzero()[0][0])
-    found = dict.fromkeys(words(clean(sample.spread_texts[row])))
-    return next(word for word in found if column in word_rows([word]).indices)
+    found = list(dict.fromkeys(words(clean(sample.spread_texts[row]))))
+    return found[int(word_rows(found)[:, [column]].nonzero()[0][0])]
