@@ -1,7 +1,7 @@
 """How long a drift check takes, against Evidently's default drift of the same column of texts.
 
-Run it with ``python -m benchmarks.drift_race [--rows N ...] [--repeats N] [--train FILE]``. A champion learns from half of the
-training file, both sides are long reviews of the other half. All sides run in turn in one process, so that what else
+Run it with ``python -m benchmarks.drift_race [--rows N ...] [--repeats N] [--train FILE]``. A champion learns from half
+of the training file, both sides are long reviews of the other half. All run in turn in one process, so that what else
 the machine does meets all of them; figures are medians of CPU time, imports are done before. In memory:
 
 - *anew*: everything measured on both sides, as in the first check of a champion;
@@ -105,15 +105,19 @@ def daily(sides: Sides, *, unknown: bool = True) -> None:
     if not unknown:
         bare = (row._replace(answer=row.answer and row.answer._replace(unknown_share=None)) for row in current.rows)
         current = SampledRows(tuple(bare), current.of)
+    identity = digest(sides.reference)
     reference = measured_once(
         sides.storage,
         [row.text for row in sides.reference.rows],
-        identity=digest(sides.reference),
+        identity=identity,
         champion="1",
         role="reference",
         measured=lambda texts: scored(texts, sides.scorer),
     )
-    calibration = calibrated(sides.storage, reference, champion="1", current_rows=len(current.rows), policy=POLICY)
+    rows = len(current.rows)
+    calibration = calibrated(
+        sides.storage, reference, identity=identity, champion="1", current_rows=rows, policy=POLICY
+    )
     window = sample_of(current, sides.scorer, side=WINDOW, version=VERSION)
     judge_samples(reference=reference, current=window, policy=POLICY, calibration=calibration)
 

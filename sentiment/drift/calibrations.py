@@ -14,12 +14,12 @@ from sentiment.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1  # of the signals and how they are resampled: another one makes all of them anew
+_VERSION = 2  # of the signals and how they are resampled: another one makes all of them anew
 _SMALLEST = 25
 
 
 def calibrated(
-    storage: Storage, reference: Sample, *, champion: str, current_rows: int, policy: DriftPolicy
+    storage: Storage, reference: Sample, *, identity: str, champion: str, current_rows: int, policy: DriftPolicy
 ) -> Calibration | None:
     """Return the calibration for a check of `current_rows` rows, made once and then read.
 
@@ -27,6 +27,8 @@ def calibrated(
     ----------
     storage : Storage
     reference : Sample
+    identity : str
+        What names its rows; see `sentiment.drift.sampling.digest`.
     champion : str
         The digest of the model that gave the reference its scores.
     current_rows : int
@@ -40,7 +42,7 @@ def calibrated(
     if min(len(reference), current_rows) < policy.min_rows:
         return None
     size = nearest_size(current_rows)
-    path = f"{FOLDER}/{champion}/{_key(reference, size, policy)}.json"
+    path = f"{FOLDER}/{champion}/{_key(identity, size, policy)}.json"
     kept = _read(storage, path)
     if kept is None:
         made = calibrate(
@@ -70,9 +72,6 @@ def nearest_size(rows: int) -> int:
     return size
 
 
-def _key(reference: Sample, size: int, policy: DriftPolicy) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for text in reference.texts:
-        digest.update(text.encode(errors="replace") + b"\0")
-    digest.update(repr((_VERSION, size, policy.false_alarm_days, sorted(policy.decisive))).encode())
-    return f"{size}-{digest.hexdigest()}"
+def _key(identity: str, size: int, policy: DriftPolicy) -> str:
+    parts = repr((_VERSION, identity, size, policy.false_alarm_days, sorted(policy.decisive)))
+    return f"{size}-{hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()}"

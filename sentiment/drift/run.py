@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
@@ -86,7 +87,12 @@ def check_drift(
         labelled=seen.labelled,
         policy=settings.drift,
         calibration=calibrated(
-            storage, seen.reference, champion=champion.digest, current_rows=rows, policy=settings.drift
+            storage,
+            seen.reference,
+            identity=seen.reference_identity,
+            champion=champion.digest,
+            current_rows=rows,
+            policy=settings.drift,
         ),
         earlier=_found_before(storage, champion.version, window, most=settings.drift.confirm_of - 1),
     )
@@ -134,6 +140,7 @@ class _Evidence:
     reference_accuracy: Accuracy | None
     live_accuracy: Accuracy | None
     latest_snapshot: str | None
+    reference_identity: str
     key: str
     left_out: dict[str, str]
 
@@ -156,6 +163,7 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
         labelled=newest,
         live_accuracy=accuracy_of(newest.labels, newest.predictions),
         latest_snapshot=latest,
+        reference_identity=identity,
         key=fingerprint(latest, identity, digest(answered)),
         left_out=how_many(reference=held_out, current=answered),
     )
@@ -192,14 +200,13 @@ def _newly_labelled(
     storage: Storage, learned: int, *, before: datetime, newest: int
 ) -> tuple[pd.DataFrame, str | None]:
     """Read the labelled rows that came after everything that the champion learned from and before a moment."""
-    last = read_snapshot(storage, learned, newest=1)
+    reviews, by, is_labelled = Reviews(storage), ("ingested_at", "review_id"), pads.field("label").is_valid()
+    last = pc.max(reviews.read(columns=["ingested_at"], where=is_labelled, version=learned)["ingested_at"])
     then = snapshot_before(storage, before)
-    if then is None or last.empty:
-        return last.iloc[:0], None
+    if then is None or not last.is_valid:
+        return reviews.schema.empty_table().to_pandas(), None
     came = pads.field("ingested_at")
-    bounds = (pa.scalar(moment, TIMESTAMP) for moment in (last["ingested_at"].max(), before))
-    where = pads.field("label").is_valid() & (came > next(bounds)) & (came < next(bounds))
-    reviews, by = Reviews(storage), ("ingested_at", "review_id")
+    where = is_labelled & (came > last) & (came < pa.scalar(before, TIMESTAMP))
     try:
         rows = reviews.read_newest(newest, by=by, where=where, version=then)
     except DataError:  # that version was tidied away; the rows are in the newest one

@@ -226,7 +226,7 @@ def test_a_calibration_is_made_once_for_a_champion_and_read_afterwards(settings:
     storage, reference = Storage(settings), answered(np.random.default_rng(14), 300)
 
     def ask(champion: str = "a1", rows: int = 120) -> object:
-        return calibrated(storage, reference, champion=champion, current_rows=rows, policy=POLICY)
+        return calibrated(storage, reference, identity="rows", champion=champion, current_rows=rows, policy=POLICY)
 
     made = ask()
     kept = storage.list(FOLDER)
