@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err, how long a drift check takes."""
 
 import subprocess
 import sys
@@ -14,6 +14,7 @@ def main() -> None:
         ("stars", []),
         ("gate", []),
         ("drift", ["--trials", "40", "--rivals", "2"]),
+        ("drift_race", []),
     ):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)
