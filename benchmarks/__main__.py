@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err, how long a drift check takes."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; errors of gate and drift."""
 
 import subprocess
 import sys
