@@ -43,7 +43,7 @@ class Tally:
 
 
 class Connection(asyncio.Protocol):
-    """Sends one request after the other, and opens itself again when it is closed."""
+    """Sends one request after the other until the server closes it, which is counted as a failure."""
 
     def __init__(self, load: "Load", number: int) -> None:
         self._load, self._next = load, number
