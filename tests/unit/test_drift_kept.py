@@ -352,13 +352,12 @@ def test_of_three_labels_all_rows_are_scored_because_the_log_does_not_say_how_su
 def test_unknown_words_are_taken_from_the_table_where_it_has_them(
     settings: Settings, registry: Champion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schema = predictions.PREDICTIONS_SCHEMA
-    if "unknown_share" not in schema.names:
-        monkeypatch.setattr(predictions, "PREDICTIONS_SCHEMA", schema.append(pa.field("unknown_share", pa.float64())))
     rows = answered(200, film_scorer())
     given = pd.DataFrame([{**row.answer._asdict(), "text": row.text} for row in rows.rows if row.answer])
     given["unknown_share"] = given["unknown_share"].where(np.arange(200) % 2 == 0, None)
-    given = given.rename(columns={"version": "model_version"}).assign(request_id=[f"r{n}" for n in range(200)])
+    given = given.rename(columns={"version": "model_version"}).assign(
+        request_id=[f"r{n}" for n in range(200)], text_sha256=None
+    )
     given = given.assign(predicted_at=NOW - timedelta(hours=1), ingested_at=NOW - timedelta(hours=1), abstained=False)
     predictions.Predictions(Storage(settings)).append(given, ids=["one"])
     asked: list[int] = []
