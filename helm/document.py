@@ -19,7 +19,10 @@ from sentiment.settings import ServingSettings, StorageSettings
 
 CHART = Path(__file__).resolve().parent / "sentiment"
 BEGIN, END = "<!-- values: made from values.yaml -->", "<!-- end of values -->"
-SET_BY_CHART = {"storage": ("aws_conn_id",), "serving": ("keys_file", "probe_key", "spool_folder", "spool_bytes")}
+SET_BY_CHART = {
+    "storage": ("aws_conn_id",),
+    "serving": ("keys_file", "linger_seconds", "probe_key", "spool_bytes", "spool_folder", "timeout_seconds"),
+}
 """What a pod has no use for, what is secret, or what the chart decides itself."""
 
 KEPT = ("type", "enum", "const", "anyOf", "items", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")

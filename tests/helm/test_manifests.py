@@ -23,9 +23,6 @@ KUBERNETES = [f"1.{minor}" for minor in range(31, int(schemas.latest_version().s
 FOREIGN = {"ExternalSecret", "HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 """Kinds of operators: Kubernetes has no schemas for them."""
 
-AWAITED = {"serving.spool_folder", "serving.spool_bytes", "serving.keys_file"}
-"""Settings that the service is getting while this is written."""
-
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_manifests_are_the_reviewed_ones(
@@ -180,18 +177,18 @@ def test_every_setting_of_the_pods_is_one(case: str, rendered: dict[str, Rendere
     }
     given = {name.removeprefix("SENTIMENT_").lower().replace("__", ".") for name in config["data"]}
     assert given
-    assert given <= known | AWAITED
+    assert given <= known
 
 
 def test_settings_arrive_as_they_were_given(rendered: dict[str, Rendered], monkeypatch: pytest.MonkeyPatch) -> None:
     [config] = rendered["production"].of("ConfigMap")
-    names = {name.lower() for name in AWAITED}
     for name, value in config["data"].items():
-        if name.removeprefix("SENTIMENT_").lower().replace("__", ".") not in names:
-            monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value)
     settings = Settings()
     assert settings.storage.root == "s3://sentiment-production/platform"
     assert (settings.serving.max_batch, settings.serving.log_flush_seconds) == (128, 2.5)
+    assert settings.serving.cors_origins == ("https://shop.example",)
+    assert (settings.serving.keys_file, settings.serving.timeout_seconds) == ("/etc/sentiment/keys/keys.json", 30)
 
 
 @pytest.mark.parametrize("case", CASES)

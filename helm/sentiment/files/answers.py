@@ -8,7 +8,7 @@ import urllib.request
 
 
 def ask(path, body=None, key=""):
-    headers = {"Content-Type": "application/json", "X-Sentiment-Probe": "1"}
+    headers = {"Content-Type": "application/json"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     data = None if body is None else json.dumps(body).encode()
