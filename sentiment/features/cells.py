@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-EXTRA = 2
 _ODD = 0x9E3779B1
 
 
@@ -64,7 +63,7 @@ def stands(rows: NDArray[np.int64], columns: NDArray[np.int32]) -> NDArray[np.bo
     """
     if not len(rows):
         return np.zeros(0, np.bool_)
-    size = 1 << max(len(rows), int(rows.max())).bit_length() + EXTRA
+    size = 1 << max(len(rows), int(rows.max())).bit_length() + 2
     places = rows * _ODD  # which moves no two rows to the same places, so two cells that meet differ in their columns
     places ^= columns
     places &= size - 1

@@ -37,7 +37,7 @@ _SEPARATOR = "\n"  # not part of any token, so no token reaches from one text in
 _OTHER, _WORD, _MARK = 0, 1, 2  # see `_borders`
 
 _SHORT = 400  # characters
-_MOST_SEEN, _LONGEST_SEEN = 50_000, 40  # pieces, letters
+_MOST_SEEN, _LONGEST_SEEN = 30_000, 40  # pieces, letters
 _POWERS = [pow(_BASE, power, _MASK + 1) for power in range(_LONGEST_SEEN)]
 
 
@@ -118,20 +118,29 @@ def _steps(max_ngram: int) -> NDArray[np.uint64]:
 
 
 class _Seen(dict[str, bytes]):
-    """The keys of the tokens of each piece between spaces, the same in every model; begins anew when they are many.
+    """The keys of the tokens of each piece between spaces, which are the same in every model.
 
-    What is not in here is hashed in plain Python, which for a word takes less time than one call of numpy.
+    What is not in here is hashed in plain Python, which for a word takes less time than one call of numpy. When they
+    are many it begins anew, and takes over from those before what is asked for again.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[str, bytes] = {}
 
     def __missing__(self, piece: str) -> bytes:
         if len(piece) > _LONGEST_SEEN:
             return _token_keys(piece)[0].tobytes()
-        tokens = [piece] if piece.isalnum() else words(piece)
-        keys = _word_key(piece) if tokens == [piece] else b"".join(map(self.__getitem__, tokens))
+        keys = self.before.get(piece) or self._hashed(piece)
         if len(self) >= _MOST_SEEN:
+            self.before = dict(self)
             self.clear()
         self[piece] = keys
         return keys
+
+    def _hashed(self, piece: str) -> bytes:
+        tokens = [piece] if piece.isalnum() else words(piece)
+        return _word_key(piece) if tokens == [piece] else b"".join(map(self.__getitem__, tokens))
 
 
 _SEEN = _Seen()
