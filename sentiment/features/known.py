@@ -83,7 +83,8 @@ class Known:
         if len(filled):
             starts = ends[filled] - self.lengths.ravel()[filled]
             sums[filled] = np.add.reduceat(values, starts, dtype=kind)
-        return sums.reshape(self.lengths.shape).sum(axis=0)
+        whole: NDArray[Any] = sums.reshape(self.lengths.shape).sum(axis=0)
+        return whole
 
 
 def known_in_texts(texts: Sequence[str], vocabulary: Vocabulary, max_ngram: int, cleaner: Cleaner) -> Known:

@@ -112,7 +112,7 @@ def text_keys(text: str, max_ngram: int, cleaner: Callable[[str], str] = clean) 
 
 @lru_cache
 def _steps(max_ngram: int) -> NDArray[np.uint64]:
-    """What each token of an n-gram is multiplied by, shape (max_ngram, max_ngram), a row for each length."""
+    """Return what each token of an n-gram is multiplied by, shape (max_ngram, max_ngram), a row for each length."""
     powers = [[pow(int(_STEP), last - token, _MASK + 1) for token in range(last + 1)] for last in range(max_ngram)]
     return np.array([row + [0] * (max_ngram - len(row)) for row in powers], np.uint64)
 
@@ -130,7 +130,7 @@ class _Seen(dict[str, bytes]):
 
     def __missing__(self, piece: str) -> bytes:
         if len(piece) > _LONGEST_SEEN:
-            return _token_keys(piece)[0].tobytes()
+            return bytes(_token_keys(piece)[0])
         keys = self.before.get(piece) or self._hashed(piece)
         if len(self) >= _MOST_SEEN:
             self.before = dict(self)
@@ -148,7 +148,7 @@ _SEEN = _Seen()
 
 def _word_key(word: str) -> bytes:
     """Return the key of a token that is not long, as `_token_hashes` and `_mix` make it."""
-    key = sum(map(mul, map(ord, word), _POWERS)) & _MASK
+    key: int = sum(map(mul, map(ord, word), _POWERS)) & _MASK
     key = ((key ^ key >> 30) * 0xBF58476D1CE4E5B9) & _MASK
     key = ((key ^ key >> 27) * 0x94D049BB133111EB) & _MASK
     return (key ^ key >> 31).to_bytes(8, byteorder)

@@ -13,7 +13,9 @@ from sentiment.features.tokens import NO_NGRAM
 UNKNOWN = -1
 """Column of a key that is not in the vocabulary."""
 
-_FACTOR = np.array(0x9E3779B97F4A7C15, np.uint64)  # odd and without pattern, so the leading bits of a product are a fair place
+_FACTOR = np.array(
+    0x9E3779B97F4A7C15, np.uint64
+)  # odd and without pattern, so the leading bits of a product are a fair place
 _TRIES = 10_000
 
 

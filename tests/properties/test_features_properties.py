@@ -225,7 +225,9 @@ def test_cells_are_the_occurrences_added_up(occurrences: list[tuple[int, int]], 
     assert found.ends.tolist() == [sum(pair[0] <= row for pair, _ in counted) for row in range(5)]
 
 
-@given(st.lists(st.tuples(st.integers(0, 9) | st.integers(0, 70_000), st.integers(0, 9) | st.integers(0, (1 << 31) - 1))))
+@given(
+    st.lists(st.tuples(st.integers(0, 9) | st.integers(0, 70_000), st.integers(0, 9) | st.integers(0, (1 << 31) - 1)))
+)
 @example([(row, column) for row in range(300) for column in range(0, 300, 7)] * 2)
 def test_one_occurrence_stands_for_each_cell(occurrences: list[tuple[int, int]]) -> None:
     rows = np.array([row for row, _ in occurrences], np.int64)
