@@ -3,9 +3,9 @@
 Run it with ``python -m benchmarks.model [--train FILE] [--test FILE] [--short FILE]``, where each FILE is a parquet
 file with a column of texts called ``review`` or ``text`` and one of labels called ``sentiment`` or ``label``. Without
 ``--test`` the numbers come from cross-validation over three folds of the training file, which is how anything should be
-chosen. Both sides run in turn in one process, and all is compared by CPU time. Single predictions are those of a service that has
-answered thousands of other texts: no text is asked twice, the sides answer blocks of texts in turn, and ratios are
-medians over the blocks.
+chosen. Both sides run in turn in one process, and all is compared by CPU time. Single predictions are those of a
+service that has answered thousands of other texts: no text is asked twice, the sides answer blocks of texts in turn,
+and ratios are medians over the blocks.
 """
 
 import argparse
@@ -33,7 +33,7 @@ NAMES = ["negative", "positive"]
 SHOWN = ("accuracy", "auc", "log_loss", "expected_calibration_error")
 FOLDS = 3
 SHORT = 120  # characters
-SINGLES, BLOCK = 2_000, 50  # texts asked one by one, none of them twice; each way answers so many at a time
+SINGLES, BLOCK = 1_000, 50  # texts asked one by one, none of them twice; each way answers so many at a time
 WARM = 20_000  # short texts that the scorer has answered before
 PARTS = 10
 
