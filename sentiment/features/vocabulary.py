@@ -17,6 +17,7 @@ _FACTOR = np.array(
     0x9E3779B97F4A7C15, np.uint64
 )  # odd and without pattern, so the leading bits of a product are a fair place
 _TRIES = 10_000
+_NOTHING = np.array([NO_NGRAM], np.uint64)
 
 
 class _Table(NamedTuple):
@@ -103,7 +104,7 @@ class Vocabulary:
     @cached_property
     def _table(self) -> _Table:
         twists, places = perfect_hash(self.keys)
-        nobody = self.keys[:1] if len(self) else [NO_NGRAM]  # it has a place, so it is never asked of another one
+        nobody = self.keys[:1] if len(self) else ~_NOTHING  # a key that has a place is never looked for at another
         return _Table(twists, _mask(twists), _shift(places), places, np.append(self.keys, nobody))
 
 

@@ -160,6 +160,12 @@ def test_a_vocabulary_finds_its_keys_and_no_others(known: set[int], others: list
     assert vocabulary.words() == [str(key) for key in keys]
 
 
+def test_an_empty_vocabulary_knows_nothing() -> None:
+    places, columns = Vocabulary.of_words(np.empty(0, np.uint64), []).known(np.array([0, 1, 2**63], np.uint64))
+    assert not len(places)
+    assert not len(columns)
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 1_000, 50_000])
 def test_every_key_has_a_place_of_its_own(size: int) -> None:
     keys = np.random.default_rng(size).choice(2**62, size, replace=False).astype(np.uint64)
