@@ -1,4 +1,4 @@
-"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; how often gate and drift err."""
+"""``python -m benchmarks [--test FILE] [--short FILE]``: ours against the usual way; errors of gate and drift."""
 
 import subprocess
 import sys
@@ -12,8 +12,11 @@ def main() -> None:
         ("model", given),
         ("retrain", given),
         ("stars", []),
+        ("scoring", []),
         ("gate", []),
+        ("serving", []),
         ("drift", ["--trials", "40", "--rivals", "2"]),
+        ("drift_race", []),
     ):
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=True)

@@ -1,4 +1,4 @@
-"""Drift verdicts against Evidently's default text drift and ``AUC > 0.55``: false alarms, detections, time.
+"""Drift verdicts against Evidently's default text drift and ``AUC > 0.55``: false alarms and detections.
 
 Run it with ``python -m benchmarks.drift [--train FILE] [--other FILE] [--foreign FILE] [--trials N] [--rivals N]``;
 each FILE is a parquet file with a column of texts called ``review`` or ``text`` and one of labels called ``sentiment``
@@ -10,10 +10,8 @@ intervals. Evidently and the classifier see fewer trials (``--rivals``): they re
 """
 
 import argparse
-import time
 import warnings
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +28,8 @@ from benchmarks.model import DATA, read
 from sentiment.drift.accuracy import wilson_interval
 from sentiment.drift.calibration import Calibration, calibrate
 from sentiment.drift.check import judge_samples
-from sentiment.drift.run import scored
 from sentiment.drift.sample import TEXT_ROWS, Sample, spread, word_rows
+from sentiment.drift.scoring import scored
 from sentiment.labels import LabelScheme
 from sentiment.settings import DriftPolicy, TrainingSettings
 from sentiment.training.model import compile_scorer, fit
@@ -225,32 +223,6 @@ def table(pools: Pools, *, trials: int, rivals: int, reference_rows: int | None,
         print(f"{cell.name:24} {cell.rows:6}  {rates[0]:24} {rates[1]:24} {rates[2]:24}", flush=True)
 
 
-def race(pools: Pools, rows: int) -> None:
-    """Print the CPU time of a whole check, measuring included, against Evidently's drift of one text column."""
-    rng = np.random.default_rng(3)
-    order = rng.permutation(len(pools.films))
-    old, new = ([pools.films.texts[row] for row in part] for part in (order[:rows], order[rows : 2 * rows]))
-    scored(old[:10], pools.scorer).languages  # noqa: B018  loads what tells languages
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import_module("evidently.metrics")  # and what Evidently needs
-    begin = time.process_time()
-    sides = [scored(side, pools.scorer) for side in (old, new)]
-    measured = judge_samples(reference=sides[0], current=sides[1], policy=POLICY)
-    middle = time.process_time()
-    calibrate(sides[0], current_rows=rows, days=POLICY.false_alarm_days, decisive=frozenset(POLICY.decisive))
-    calibrated = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        evidently(*sides)
-    end = time.process_time()
-    mine, theirs = middle - begin, end - calibrated
-    print(
-        f"\n{rows} against {rows} long reviews, CPU: ours {mine:.2f} s ({measured.state}), Evidently {theirs:.2f} s: "
-        f"{theirs / mine:.1f} times. Calibration, once for a champion and a size: {calibrated - middle:.2f} s."
-    )
-
-
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -264,7 +236,6 @@ def main() -> None:
     parser.add_argument("--but", help="nothing that has this in its name")
     given = parser.parse_args()
     pools = Pools(given.train, given.other, given.foreign)
-    race(pools, 5_000)
     table(
         pools,
         trials=given.trials,

@@ -1,24 +1,32 @@
-"""What happens to every request before and after the service sees it: a size limit and the counts."""
+"""What happens to every request before and after the service sees it: keys, limits, one shape of errors, counts."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
+from bento.access import Access
+from bento.load import LARGE_BODIES, Held, Load
 from bento.metrics import metrics
+from bento.problems import MEDIA_TYPE, Refusal, invalid, of_status
+from sentiment.settings import load_settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-COUNTED = frozenset({"/predict", "/predict_batch", "/feedback", "/model"})
-PAGE_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-"""Keeps the browser of who opens BentoML's page from reporting that to third parties."""
-FORMS = (b"multipart/", b"application/x-www-form-urlencoded")
+TAKES_JSON = frozenset({"/predict", "/predict_batch", "/explain", "/feedback"})
+COUNTED = TAKES_JSON | {"/model"}
 PROBE_HEADER = b"x-sentiment-probe"
+MAX_ERROR_BYTES = 64 * 1024
+KEPT_HEADERS = frozenset({b"allow", b"www-authenticate", b"retry-after", b"location"})
 
 is_probe: ContextVar[bool] = ContextVar("is_probe", default=False)
 """Whether the request only checks that the service answers: its answer is not logged."""
@@ -26,77 +34,167 @@ is_probe: ContextVar[bool] = ContextVar("is_probe", default=False)
 caller: ContextVar[str] = ContextVar("caller", default="")
 """Address of who asks; behind a proxy that is trusted, the one it names (uvicorn's ``FORWARDED_ALLOW_IPS``)."""
 
+log = logging.getLogger(__name__)
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
-    """Return a refusal in the shape of RFC 9457."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+def problem(refusal: Refusal) -> JSONResponse:
+    """Return a refusal as a response."""
+    return JSONResponse(
+        refusal.to_dict(), status_code=refusal.status, headers=dict(refusal.headers), media_type=MEDIA_TYPE
+    )
 
 
 class Edge:
-    """ASGI middleware that refuses bodies over `MAX_BODY_BYTES` and counts requests."""
+    """ASGI middleware around the whole service."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._limits = limits = load_settings().serving
+        self._access = Access(limits)
+        self._load = Load(requests=limits.max_concurrent, bytes_held=LARGE_BODIES * limits.max_body_bytes)
+        self._entry: ASGIApp = self._enter
+        if limits.cors_origins:
+            self._entry = CORSMiddleware(
+                self._enter,
+                allow_origins=limits.cors_origins,
+                allow_methods=("GET", "POST"),
+                allow_headers=("Authorization", "Content-Type", "X-API-Key"),
+                expose_headers=("Retry-After", "WWW-Authenticate"),
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless its body is too large."""
-        if scope["type"] != "http" or scope["path"] not in COUNTED:
-            await self.app(scope, receive, _with_policy(send) if scope.get("path") == "/" else send)
-            return
-        started = time.perf_counter()
-        status = 500
-        headers = dict(scope["headers"])
+        """Answer a request, or pass it on."""
+        await (self._entry if scope["type"] == "http" else self.app)(scope, receive, send)
 
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        token, asking = is_probe.set(PROBE_HEADER in headers), caller.set((scope.get("client") or ("",))[0])
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, path, reply = time.perf_counter(), scope["path"], _Reply(send)
+        probes = is_probe.set(any(name == PROBE_HEADER for name, _ in scope["headers"]))
+        asking = caller.set((scope.get("client") or ("",))[0])
         try:
-            kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
-            body = await _body(headers, receive)
-            if kind.startswith(FORMS):
-                detail = "The body is a form. Send JSON, with the header Content-Type: application/json."
-                await problem(415, "Not JSON", detail)(scope, receive, watch)
-            elif body is None:
-                await _too_large()(scope, receive, watch)
-            else:
-                await self.app(scope, _replay(body, receive), watch)
+            await self._within_limits(scope, receive, reply)
+        except Refusal as refusal:
+            await reply.refuse(refusal)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], path)
+            await reply.refuse(of_status(500))
         finally:
-            is_probe.reset(token)
+            is_probe.reset(probes)
             caller.reset(asking)
-            metrics().observe(scope["path"], status, time.perf_counter() - started)
+            if path in COUNTED:
+                metrics().observe(path, reply.status, time.perf_counter() - started)
+
+    async def _within_limits(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        headers, path = dict(scope["headers"]), scope["path"]
+        self._access.check(path, headers, address=caller.get())
+        if path not in TAKES_JSON or scope["method"] != "POST":
+            await self.app(scope, receive, reply)
+            return
+        _check_is_json(headers)
+        has_body = False
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                with self._load.body() as held:
+                    body = await self._body(headers, receive, held)
+                    has_body = True
+                    if body is not None:
+                        with self._load.work():
+                            await self.app(scope, _replay(body, receive), reply)
+        except TimeoutError:
+            seconds = f"{self._limits.timeout_seconds:g} s"
+            if has_body:
+                detail = f"There was no answer in {seconds}. Try again later, or send less at a time."
+                raise Refusal(503, "No answer in time", detail, headers={"Retry-After": "1"}) from None
+            raise Refusal(
+                408, "Body too slow", f"The body was not there after {seconds}.", headers={"Connection": "close"}
+            ) from None
+
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, held: Held) -> bytes | None:
+        """Return the whole body; None if the caller has gone."""
+        most = self._limits.max_body_bytes
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > most:
+            raise _too_large(most)
+        parts, more = [], True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+            if held.size + len(parts[-1]) > most:
+                raise _too_large(most)
+            held.grow(len(parts[-1]))
+        return b"".join(parts)
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
-    """Return the whole body, or None when it is larger than allowed."""
-    declared = headers.get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        return None
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > MAX_BODY_BYTES:
-            return None
-    return b"".join(parts)
+class _Reply:
+    """Passes on what the service sends; its errors, in whatever shape, become refusals."""
 
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+        self._held: bytes | None = None
+        self._headers: dict[str, str] = {}
+        self.status = 500
 
-def _with_policy(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [*message.get("headers", []), (b"content-security-policy", PAGE_POLICY)]
-            message = {**message, "headers": headers}
-        await send(message)
+            await self._start(message)
+        elif self._held is None:
+            await self._send(message)
+        else:
+            self._held = (self._held + message.get("body", b""))[:MAX_ERROR_BYTES]
+            if not message.get("more_body", False):
+                await self._say(_translated(self.status, self._held, self._headers))
 
-    return guarded
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send a refusal, unless an answer is on its way already."""
+        if not self._begun:
+            await self._say(refusal)
+
+    async def _start(self, message: Message) -> None:
+        headers = message.get("headers", [])
+        self.status = message["status"]
+        if self.status >= 400 and MEDIA_TYPE.encode() not in dict(headers).get(b"content-type", b""):
+            kept = (pair for pair in headers if pair[0] in KEPT_HEADERS)
+            self._headers = {name.decode(): value.decode("latin-1") for name, value in kept}
+            self._held = b""
+            return
+        self._begun = True
+        await self._send(message)
+
+    async def _say(self, refusal: Refusal) -> None:
+        self._begun, self.status = True, refusal.status
+        body = json.dumps(refusal.to_dict()).encode()
+        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **refusal.headers}
+        encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _translated(status: int, body: bytes, headers: Mapping[str, str]) -> Refusal:
+    """Return the refusal that an error of BentoML or Starlette means."""
+    try:
+        said: Any = json.loads(body)
+        faults = said["detail"]
+        if status == 400 and faults and all({"type", "loc", "msg"} <= set(fault) for fault in faults):
+            return invalid(faults)
+    except (ValueError, LookupError, TypeError):
+        pass
+    if status == 503:
+        headers = {"Retry-After": "1", **headers}
+    return of_status(status, headers)
+
+
+def _check_is_json(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a body that says of itself that it is something else than plain JSON."""
+    kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
+    if kind != b"application/json":
+        detail = "The body must be JSON: send it with the header Content-Type: application/json."
+        raise Refusal(415, "Not JSON", detail, headers={"Accept-Post": "application/json"})
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        detail = "The body is compressed. Send it as it is, without Content-Encoding."
+        raise Refusal(415, "Compressed body", detail, headers={"Accept-Encoding": "identity"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -112,8 +210,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _too_large() -> JSONResponse:
-    limit = MAX_BODY_BYTES // 1024 // 1024
-    response = problem(413, "Request too large", f"The body is over {limit} MiB. Send less at a time.")
-    response.headers["Connection"] = "close"
-    return response
+def _too_large(most: int) -> Refusal:
+    size = f"{most // 1024 // 1024} MiB" if most >= 1024 * 1024 else f"{most // 1024} KiB"
+    detail = f"The body is over {size}. Send less at a time."
+    return Refusal(413, "Request too large", detail, headers={"Connection": "close"})

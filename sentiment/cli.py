@@ -22,7 +22,9 @@ from sentiment.cli_data import app as data_commands
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
+from sentiment.cli_keys import app as keys
 from sentiment.cli_models import card, evaluate, explain
+from sentiment.cli_predict import predict, score
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
@@ -52,6 +54,7 @@ app = typer.Typer(
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(data_commands, name="data")
 app.add_typer(ledger, name="ledger")
+app.add_typer(keys, name="keys")
 
 
 def _examples(*lines: str) -> str:
@@ -142,6 +145,21 @@ app.command(
     )
 )(evaluate)
 app.command(epilog=_examples('sentiment explain "Not bad at all, I loved it."', "sentiment explain --top 30"))(explain)
+app.command(
+    epilog=_examples(
+        'sentiment predict "Not bad at all, I loved it."',
+        "cat texts.txt | sentiment predict --json",
+        "sentiment predict --input reviews.csv --output out.csv --column review",
+        "sentiment predict --input reviews.parquet --output out.parquet --url http://127.0.0.1:3000 --key-file key.txt",
+    )
+)(predict)
+app.command(
+    epilog=_examples(
+        "sentiment score reviews/ --output scores/",
+        "sentiment score s3://bucket/june --output s3://bucket/scores/june --column body --keep id --version 3",
+        "sentiment score reviews@v12 --output scores/v12 --keep label",
+    )
+)(score)
 app.command(epilog=_examples("sentiment backtest --policy new.toml", "sentiment backtest --policy new.toml --json"))(
     backtest
 )

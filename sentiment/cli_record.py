@@ -214,7 +214,7 @@ def _facts(found: Why) -> dict[str, str]:
     facts = {}
     if answer:
         facts["Answer"] = f"{answer.label}, score {answer.score:.3f} (0 negative, 1 positive), at {answer.predicted_at}"
-        facts["Text"] = answer.text[:500]
+        facts["Text"] = answer.told[:500]
     facts["Version"] = found.version + (f", model card {found.card}" if found.card else "")
     facts["Decision"] = f"{decided.reason} ({decided.time:%Y-%m-%d %H:%M} UTC)" if decided else "not recorded"
     said = f"{approved.actor}, {approved.time:%Y-%m-%d %H:%M} UTC: {approved.reason}" if approved else ""

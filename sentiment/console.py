@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from sentiment.errors import SentimentError
+
+_LINE_SECONDS = 10
 
 
 class Reporter:
@@ -52,6 +54,31 @@ class Reporter:
         mark = "[green]✓[/green]" if self.errors.is_terminal else escape("[ok]")
         tail = f": {escape('; '.join(notes))}" if notes else ""
         self.errors.print(f"{mark} {escape(title)}{tail} [dim]({seconds})[/dim]")
+
+    @contextmanager
+    def progress(self, title: str, unit: str) -> Iterator[Callable[..., None]]:
+        """Show how much of a long step is done: a counter on a terminal, a line every ten seconds elsewhere.
+
+        Yields a function, to be called with how many more are done and, if there is one, what is at hand.
+        """
+        shown, started, last, done = None, time.monotonic(), time.monotonic(), 0
+        with ExitStack() as stack:
+            if self.errors.is_terminal:
+                shown = stack.enter_context(self.errors.status(escape(title)))
+
+            def tell(more: int, at_hand: str = "") -> None:
+                nonlocal done, last
+                done, now = done + more, time.monotonic()
+                said = f"{title}: {done:,} {unit}, {done / max(now - started, 1e-3):,.0f} a second"
+                said += f" ({at_hand})" if at_hand else ""
+                if shown is not None:
+                    shown.update(escape(said))
+                elif now - last >= _LINE_SECONDS:
+                    last = now
+                    self.errors.print(escape(f"[..] {said}"))
+
+            yield tell
+        self.say(f"{title}: {done:,} {unit} in {time.monotonic() - started:.0f} s")
 
     def result(self, data: Any, *lines: str) -> None:
         """Write a result: the data as JSON for scripts, the lines for people."""

@@ -213,7 +213,11 @@ def _fresh_root(settings: Settings, out: Reporter) -> Settings:
     if not (root / MARK).exists() and any((root / name).exists() for name in ("tables", "mlflow", "inbox", "airflow")):
         out.say(f"{root} holds data of yours, so the demo uses {root / 'demo'}.")
         root = root / "demo"
-    settings = settings.model_copy(update={"storage": settings.storage.model_copy(update={"root": str(root)})})
+    shown = {
+        "storage": settings.storage.model_copy(update={"root": str(root)}),
+        "serving": settings.serving.model_copy(update={"show_recent": True}),
+    }
+    settings = settings.model_copy(update=shown)
     if (root / MARK).exists():
         stop_deployment(settings)
         aside = root / "earlier" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"

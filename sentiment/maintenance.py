@@ -36,8 +36,9 @@ from sentiment.storage import Object, Storage
 log = logging.getLogger(__name__)
 
 DRIFT_REPORTS, PROFILES = "reports/drift", "reports/data"
+DRIFT_MEASURES = "drift/calibrations"
 COPIES = "cache/models"
-_COPIES_DAYS = 30  # what is still needed is fetched again
+_COPIES_DAYS = 30  # what is still needed is fetched, or measured, again
 _PATIENCE = 600.0
 Say = Callable[[str], None]
 
@@ -184,6 +185,7 @@ def _unneeded(
     yield PROCESSED, _older(storage, PROCESSED, _moment(now, retention.processed_days))
     before = _moment(now, retention.reports_days)
     yield DRIFT_REPORTS, _older(storage, DRIFT_REPORTS, before)
+    yield DRIFT_MEASURES, _older(storage, DRIFT_MEASURES, _moment(now, _COPIES_DAYS))
     pages = {f"{PROFILES}/{name.replace('@', '-')}.html" for name in kept}
     yield PROFILES, [page for page in _older(storage, PROFILES, before) if page.path not in pages]
     model = settings.registry.model_name

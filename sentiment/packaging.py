@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -27,14 +26,26 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from sentiment.errors import IntegrityError, ServiceError, storage_errors
+from sentiment.errors import IntegrityError, ModelError, ServiceError, storage_errors
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.ledger import Ledger
 from sentiment.model_records import ModelVersion
+from sentiment.promotions import Promotions
 from sentiment.registry import Registry
-from sentiment.serving.manifest import MANIFEST_FILE, SCORER_FILE, Manifest, ServedModel
+from sentiment.serving.manifest import (
+    MANIFEST_FILE,
+    SCORER_FILE,
+    CoveragePoint,
+    Curves,
+    Manifest,
+    ReliabilityPoint,
+    ServedModel,
+    check_code,
+    digest_of_files,
+)
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+from sentiment.training.candidate_evaluation import FOLDER as EVALUATION
 from sentiment.training.proof import prove
 
 BENTO_NAME = "sentiment"
@@ -42,6 +53,7 @@ BENTOS = "bentos"
 RECIPE = "bentofile.yaml"
 SERVICE = "bento/service.py"
 BUILD_SECONDS = 300
+_SHARE = ("rows", "accuracy", "accuracy_low", "accuracy_high")
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +108,7 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
             if not _is_whole(path, manifest.bento_digest):
                 raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
         storage = Storage(settings)
-        _export(storage, path, f"{BENTOS}/{BENTO_NAME}-{name}.bento")
+        _export(storage, path, f"{BENTOS}/{BENTO_NAME}-{name}.bento", again=_note_promotion(path, manifest))
     Ledger(storage).append(
         "packaged",
         model_version=model.version,
@@ -119,7 +131,7 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
 def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
     """Put everything a Bento holds into `folder` and return its manifest."""
     root = _project_root()
-    code = _needed_modules(root)
+    code = [*_needed_modules(root), *_assets(root)]
     for name in (*code, RECIPE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, folder / name)
@@ -136,26 +148,43 @@ def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: 
         labels=tuple(model.labels),
         metrics=dict(model.metrics),
         code_version=installed_version("sentiment"),
-        code_digest=_digest_of_files(folder, code),
-        recipe_digest=_digest_of_files(folder, [RECIPE]),
+        code_digest=digest_of_files(folder, code),
+        recipe_digest=digest_of_files(folder, [RECIPE]),
         probes=probes,
+        curves=_curves(registry, model),
     )
-    manifest = manifest.model_copy(update={"bento_digest": _digest(manifest), "built_at": datetime.now(UTC)})
+    promotion = Promotions(Storage(settings)).made(model.version)
+    circumstances = {
+        "bento_digest": manifest.digest(),
+        "built_at": datetime.now(UTC),
+        "promoted_at": datetime.fromisoformat(promotion.at) if promotion else None,
+        "promotion_reason": promotion.reason if promotion else None,
+    }
+    manifest = manifest.model_copy(update=circumstances)
     (folder / "model" / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2))
     return manifest
 
 
-def _digest(manifest: Manifest) -> str:
-    """Digest of what decides the answers: the model, its facts and the served code."""
-    facts = manifest.model_dump(mode="json", exclude={"bento_digest", "built_at"})
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_of_files(folder: Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        digest.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+def _curves(registry: Registry, model: ModelVersion) -> Curves | None:
+    """Return the curves of the evaluation that was registered with the model; None if there is none."""
+    try:
+        path = registry.artifact(model, f"{EVALUATION}/evaluation.json")
+    except ServiceError:
+        raise
+    except ModelError as error:
+        log.warning("the Bento of version %s has no curves: %s", model.version, error)
+        return None
+    found = json.loads(path.read_bytes())
+    return Curves(
+        reliability=tuple(
+            ReliabilityPoint(confidence=point["confidence"], **{name: point["share"][name] for name in _SHARE})
+            for point in found["calibration"]
+        ),
+        coverage=tuple(
+            CoveragePoint(coverage=point["coverage"], threshold=point["threshold"], accuracy=point["share"]["accuracy"])
+            for point in found["coverage"]
+        ),
+    )
 
 
 def _scheme(model: ModelVersion) -> LabelScheme:
@@ -194,6 +223,12 @@ def _needed_modules(root: Path) -> list[str]:
                 stem = "/".join(parts[:end])
                 waiting += [file for file in (f"{stem}.py", f"{stem}/__init__.py") if (root / file).is_file()]
     return sorted(found)
+
+
+def _assets(root: Path) -> list[str]:
+    """Return the files beside the service that are no code: those of its page."""
+    files = (file for file in (root / SERVICE).parent.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return [str(file.relative_to(root)) for file in files if file.suffix not in (".py", ".pyc")]
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -248,17 +283,29 @@ def _is_whole(path: Path, digest: str) -> bool:
         return False
     try:
         manifest = ServedModel.load(source / "model").manifest
-        code = [str(file.relative_to(source)) for file in source.glob("*/**/*.py")]
-        same = _digest_of_files(source, code) == manifest.code_digest
+        check_code(source, manifest)
     except (OSError, IntegrityError) as error:
         log.warning("%s is damaged and is made again: %s", path, error)
         return False
-    return same and _digest(manifest) == manifest.bento_digest == digest
+    return manifest.bento_digest == digest
 
 
-def _export(storage: Storage, path: Path, target: str) -> None:
+def _note_promotion(path: Path, manifest: Manifest) -> bool:
+    """Write into a Bento that was there already when its model was promoted; whether that was news to it."""
+    target = path / "src" / "model" / MANIFEST_FILE
+    kept = Manifest.read(target)
+    told = kept.model_copy(update={"promoted_at": manifest.promoted_at, "promotion_reason": manifest.promotion_reason})
+    if told == kept:
+        return False
+    temporary = target.with_suffix(".new")  # beside it, because it may be being served
+    temporary.write_text(told.model_dump_json(indent=2))
+    temporary.replace(target)
+    return True
+
+
+def _export(storage: Storage, path: Path, target: str, *, again: bool) -> None:
     """Put the Bento into the storage as a file that ``bentoml import`` reads, unless it is there."""
-    if target in storage.list(BENTOS):
+    if target in storage.list(BENTOS) and not again:
         return
     buffer = BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=1) as archive:

@@ -5,13 +5,14 @@ section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentimen
 ``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -334,9 +335,64 @@ class ServingSettings(Section):
 
     max_characters: int = Field(50_000, ge=1, description="Longest text that is answered.")
     max_batch: int = Field(256, ge=1, description="Most texts in one batch request.")
-    log_predictions: bool = Field(True, description="Write answers to the landing zone.")
-    log_flush_seconds: float = Field(2.0, gt=0, description="Longest time an answer waits to be written.")
-    log_queue: int = Field(10_000, ge=1, description="Most answers waiting; beyond it they are dropped and counted.")
+    max_body_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, le=16 * 1024 * 1024, description="Largest body of a request."
+    )
+    max_concurrent: int = Field(128, ge=1, description="Most requests that a server works on at a time; more get 503.")
+    timeout_seconds: float = Field(
+        30.0, gt=0, le=50, description="Longest time of a request, its body included; then 408 or 503."
+    )
+    linger_seconds: float = Field(
+        0.0, ge=0, le=300, description="How long a server that is told to stop still answers, with /readyz at 503."
+    )
+    keys_file: str = Field("", description="File of the API keys (`sentiment keys`); empty leaves the API open.")
+    probe_key: str = Field(
+        "", description="Lets requests with the header X-Sentiment-Probe pass; `sentiment deploy` makes one up."
+    )
+    requests_per_minute: int = Field(
+        0, ge=0, description="Most requests of one key, or of one address if there are no keys, over time; 0: any."
+    )
+    burst: int = Field(60, ge=1, description="Most requests at once, where `requests_per_minute` is set.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the API from a browser, as https://shop.example; none at first."
+    )
+    show_recent: bool = Field(
+        False, description="Show the last 100 texts and answers, redacted, at `/recent` and on the page."
+    )
+    log_predictions: Literal["text", "hash", "off"] = Field(
+        "text", description="Log answers with their text, with only a hash of it, or not at all."
+    )
+    log_share: Share = Field(1.0, description="Share of the answers that is logged, by hash of the request id.")
+    log_flush_seconds: float = Field(2.0, gt=0, description="Longest time until an answer is sent to the storage.")
+    log_queue: int = Field(
+        10_000, ge=1, description="Most answers in memory, not on disk yet; beyond it they are dropped and counted."
+    )
+    spool_folder: str = Field("", description="Local folder of what is not in the storage yet; empty: serving/ in var.")
+    spool_bytes: int = Field(
+        2**30, ge=2**24, description="Most bytes of it, for each process and log; beyond, the oldest are dropped."
+    )
+
+    @field_validator("log_predictions", mode="before")
+    @classmethod
+    def _yes_is_text(cls, given: Any) -> Any:
+        """Read booleans too, which older settings have."""
+        try:
+            return "text" if TypeAdapter(bool).validate_python(given) else "off"
+        except ValidationError:
+            return given
+
+    @field_validator("keys_file", "spool_folder")
+    @classmethod
+    def _whole(cls, path: str) -> str:
+        return str(Path(path).expanduser().resolve()) if path else ""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+                raise ValueError(f"{origin!r} is no origin; write it as https://shop.example, without a path, or *")
+        return origins
 
 
 class DeploymentSettings(Section):

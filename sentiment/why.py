@@ -5,10 +5,10 @@ Read from the ledger, the tables and the reports; MLflow is not asked, so what h
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sentiment.drift.aftermath import Day, day_of
@@ -20,19 +20,32 @@ from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 LANDING = "landing/predictions"
+logger = logging.getLogger(__name__)
+_KEPT = ("text", "text_sha256")
 _VERSION = re.compile(r"v?(\d{1,9})")
 
 
 @dataclass(frozen=True)
 class GivenAnswer:
-    """One answer of the API; its text as it is stored, without personal data if ``data.redact`` says so."""
+    """One answer of the API; its text as it is stored, without personal data if ``data.redact`` says so.
+
+    ``text`` is None where the servers keep only a hash of it, ``text_sha256``.
+    """
 
     request_id: str
-    text: str
+    text: str | None
     label: str
     score: float
     model_version: str
     predicted_at: str
+    text_sha256: str | None = None
+
+    @property
+    def told(self) -> str:
+        """The text, or that there is none."""
+        if self.text is not None:
+            return self.text
+        return f"The text was not kept (serving.log_predictions = hash), only its SHA-256: {self.text_sha256}"
 
 
 @dataclass(frozen=True)
@@ -164,41 +177,43 @@ def why_on(settings: Settings, day: date) -> Day:
 
 def find_answer(settings: Settings, storage: Storage, request_id: str) -> GivenAnswer | None:
     """Return an answer of the API by its id: from the table, or where the servers have just put it."""
+    from sentiment.reviews.landing import records_of
     from sentiment.reviews.predictions import read_predictions
 
     found = read_predictions(storage, request_ids=[request_id])
     if len(found):
-        row = found.iloc[0].to_dict()
-        return _answer({**row, "predicted_at": row["predicted_at"].isoformat()})
-    wanted = request_id.encode("utf-8", errors="replace")
+        return _answer(found.iloc[0].to_dict())
     for path in storage.list(LANDING):
         try:
-            lines = storage.read(path).split(b"\n")
+            records = records_of(path, storage.read(path), request_id=request_id)
         except FileNotFoundError:  # it was taken in meanwhile
             continue
-        for line in lines:
-            if wanted in line and (record := _record(line)).get("request_id") == request_id:
-                return _answer({**record, "text": _shown(settings, str(record.get("text", "")))})
+        except Exception as error:  # damaged; the ingest puts it aside
+            logger.debug("%s is not readable: %s", path, error)
+            continue
+        if records:
+            return _answer({**records[0], "text": _shown(settings, records[0].get("text"))})
     return None
 
 
-def _record(line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def _answer(record: dict[str, Any]) -> GivenAnswer:
-    words = {name: str(record[name]) for name in ("request_id", "text", "label", "model_version", "predicted_at")}
-    return GivenAnswer(**words, score=float(record["score"]))
+    text, text_sha256 = (value if isinstance(value := record.get(name), str) else None for name in _KEPT)
+    moment = record["predicted_at"]
+    return GivenAnswer(
+        request_id=str(record["request_id"]),
+        text=text,
+        label=str(record["label"]),
+        score=float(record["score"]),
+        model_version=str(record["model_version"]),
+        predicted_at=moment.isoformat() if isinstance(moment, datetime) else str(moment),
+        text_sha256=text_sha256,
+    )
 
 
-def _shown(settings: Settings, text: str) -> str:
-    from sentiment.reviews.redaction import redact
+def _shown(settings: Settings, text: str | None) -> str | None:
+    from sentiment.redaction import redact
 
-    return redact(text)[0] if settings.data.redact else text
+    return redact(text)[0] if settings.data.redact and text is not None else text
 
 
 def _version(entries: list[LedgerEntry], asked: str) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sklearn.pipeline import Pipeline
 
+from sentiment.errors import ModelError
 from sentiment.labels import LabelScheme
 from sentiment.model_records import ModelVersion
 from sentiment.packaging import BentoPackage
@@ -33,6 +35,7 @@ class Shelf:
     def add(self, version: str, pipeline: Pipeline, scorer: Scorer) -> ModelVersion:
         path = self._folder / version / "scorer.npz"
         scorer.save(path)
+        self.add_evaluation(version)
         self._pipelines[version] = pipeline
         self._versions[version] = ModelVersion(
             version=version,
@@ -47,6 +50,17 @@ class Shelf:
         )
         return self._versions[version]
 
+    def add_evaluation(self, version: str) -> None:
+        """Put what packaging reads of an evaluation beside the model."""
+        share = {"rows": 50, "right": 45, "accuracy": 0.9, "accuracy_low": 0.79, "accuracy_high": 0.96}
+        found = {
+            "calibration": [{"confidence": 0.88, "share": share}],
+            "coverage": [{"coverage": 1.0, "threshold": 0.5, "share": share}],
+        }
+        path = self._folder / version / "evaluation" / "evaluation.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(found))
+
     def version(self, version: str) -> ModelVersion:
         return self._versions[version]
 
@@ -60,7 +74,10 @@ class Shelf:
         return self._pipelines[model.version]
 
     def artifact(self, model: ModelVersion, name: str) -> Path:
-        return self._folder / model.version / name
+        path = self._folder / model.version / name
+        if not path.exists():
+            raise ModelError(f"Run {model.run_id} has no file {name}.")
+        return path
 
 
 @dataclass(frozen=True)
@@ -73,18 +90,25 @@ class BuiltBentos:
     second: BentoPackage
 
 
-def build(folder: Path) -> BuiltBentos:
-    from sentiment.packaging import package
+def stock(folder: Path, settings: Settings) -> Shelf:
+    """Return a shelf with versions 1 and 2, which give every text opposite labels."""
     from sentiment.training.model import compile_scorer, fit
 
-    settings = load_settings(storage={"root": str(folder / "var")}, training={"min_documents": 1})
     texts = [pattern.format(thing, word) for pattern, thing, word in itertools.product(PATTERNS, THINGS, (*GOOD, *BAD))]
     labels = ["positive" if any(word in text for word in GOOD) else "negative" for text in texts]
     opposite = ["negative" if label == "positive" else "positive" for label in labels]
-    shelf = Shelf(folder / "shelf")
+    shelf = Shelf(folder)
     for version, taught in (("1", labels), ("2", opposite)):
         pipeline = fit(texts, taught, settings=settings.training, scheme=LabelScheme.binary)
         shelf.add(version, pipeline, replace(compile_scorer(pipeline), min_confidence=UNSURE))
+    return shelf
+
+
+def build(folder: Path) -> BuiltBentos:
+    from sentiment.packaging import package
+
+    settings = load_settings(storage={"root": str(folder / "var")}, training={"min_documents": 1})
+    shelf = stock(folder / "shelf", settings)
     first, second = package(settings, shelf, "1"), package(settings, shelf, "2")
     return BuiltBentos(settings, shelf, first, second)
 

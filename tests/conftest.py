@@ -35,7 +35,12 @@ TOGETHER = (  # what one process runs, because it shares what is slow to start; 
     ("tests/platform/",),
     ("tests/browser/",),  # an Airflow, a Chromium
     ("tests/dags/",),
-    ("tests/service/", "tests/deployment/test_local.py"),  # two Bentos
+    (
+        "tests/service/",
+        "tests/docs/test_clients.py",
+        "tests/deployment/test_local.py",
+        "tests/browser/test_served_page",
+    ),
     ("tests/contracts/test_s3", "tests/unit/test_ledger_chain.py"),  # an S3 server
     ("tests/contracts/test_mlflow_server.py",),
     ("tests/deployment/",),
@@ -44,7 +49,8 @@ TOGETHER = (  # what one process runs, because it shares what is slow to start; 
 
 
 def place_of(nodeid: str) -> int:
-    return next((place for place, paths in enumerate(TOGETHER) if nodeid.startswith(paths)), len(TOGETHER))
+    found = [(len(path), place) for place, paths in enumerate(TOGETHER) for path in paths if nodeid.startswith(path)]
+    return max(found)[1] if found else len(TOGETHER)  # of two, the one that says more
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

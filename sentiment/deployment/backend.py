@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import secrets
 import shutil
 import sys
 import time
@@ -50,6 +52,7 @@ class Bento:
         self.port = free_port(HOST)
         self.upstream = Upstream(f"http://{HOST}:{self.port}")
         self._settings = settings
+        self._probe_key = secrets.token_hex(32) if settings.serving.keys_file else ""
         self._home = files.runs / uuid.uuid4().hex[:12]
         self._service = Service(
             f"The Bento {wanted.tag}",
@@ -60,6 +63,8 @@ class Bento:
             log_path=files.logs / f"bento-{wanted.tag.rpartition(':')[2]}.log",
             env={
                 **environment(settings, sections=("storage", "serving")),
+                **log_environment(settings),
+                **({"SENTIMENT_SERVING__PROBE_KEY": self._probe_key} if self._probe_key else {}),
                 "BENTOML_HOME": str(self._home),  # of its own: two versions must not share their counters
                 "BENTOML_DO_NOT_TRACK": "True",
                 "OTEL_SDK_DISABLED": "true",
@@ -133,7 +138,8 @@ class Bento:
 
     async def _smoke(self, session: aiohttp.ClientSession, probe: Probe) -> None:
         try:
-            async with session.post("/predict", json={"text": probe.text}, headers={"X-Sentiment-Probe": "1"}) as reply:
+            headers = {"X-Sentiment-Probe": self._probe_key or "1"}
+            async with session.post("/predict", json={"text": probe.text}, headers=headers) as reply:
                 answer = await reply.json(content_type=None)
             actual = list(answer["probabilities"].values())
             right = answer["model_version"] == self.wanted.model_version and all(
@@ -159,11 +165,22 @@ def environment(settings: Settings, *, sections: tuple[str, ...] | None = None) 
     found = settings.model_dump(mode="json", exclude_defaults=True)
     found.setdefault("storage", {})["root"] = settings.storage.root
     return {
-        f"SENTIMENT_{section}__{name}".upper(): str(value)
+        f"SENTIMENT_{section}__{name}".upper(): value if isinstance(value, str) else json.dumps(value)
         for section, values in found.items()
         if sections is None or section in sections
         for name, value in values.items()
     }
+
+
+def log_environment(settings: Settings) -> dict[str, str]:
+    """Return what else a Bento's logs need to be told, where it is not what they would do by themselves.
+
+    A Bento runs in a folder of its own. What it leaves unsent must be where the next one looks.
+    """
+    told = {} if settings.data.redact else {"SENTIMENT_DATA__REDACT": "false"}
+    if "://" in settings.storage.root and not settings.serving.spool_folder:
+        told["SENTIMENT_SERVING__SPOOL_FOLDER"] = str(settings.local_dir / "serving")
+    return told
 
 
 def end_left_over(runs: Path, *, leader: int, started: float) -> None:

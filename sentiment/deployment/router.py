@@ -149,9 +149,10 @@ class Router:
 
 
 def problem(status: int, title: str, detail: str, *, retry_after: int = 0) -> web.Response:
-    """Return an error in the shape of RFC 9457."""
+    """Return an error in the shape of RFC 9457, as the service behind does."""
+    kind = f"urn:problem:sentiment:{title.lower().replace(' ', '-')}"
     return web.json_response(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail},
+        {"type": kind, "title": title, "status": status, "detail": detail},
         status=status,
         content_type="application/problem+json",
         headers={"Retry-After": str(retry_after)} if retry_after else None,

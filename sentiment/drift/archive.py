@@ -26,7 +26,7 @@ from sentiment.drift.report import render_report
 from sentiment.drift.report_signals import PastCheck
 from sentiment.drift.sample import Sample
 from sentiment.drift.verdict import DriftVerdict
-from sentiment.reviews.redaction import redact
+from sentiment.redaction import redact
 from sentiment.storage import Storage
 
 REPORTS = "reports/drift"

@@ -168,9 +168,9 @@ class _Draw:
             size = reference.features.shape[0]
             sizes = (size, min(current_rows, TEXT_ROWS))
             old, new = dealt if sizes == rows else [_counts(rng, size, side, count) for side in sizes]
-            embedded = mean_embeddings(used_columns(reference.features), new, rows=sizes, reference=old)
+            embedded = mean_embeddings(used_columns(reference.features), reference=old, current=new, rows=sizes)
             self.found[TEXT] = embedded.distances()
-            self.found[WORD] = presence.distances(new, old, rows=sizes)
+            self.found[WORD] = presence.distances(reference=old, current=new, rows=sizes)
 
 
 def _counts(rng: np.random.Generator, population: int, size: int, count: int) -> NDArray[np.float32]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 
 from sentiment.drift.calibration import Calibration, calibrate
+from sentiment.drift.kept_measures import FOLDER
 from sentiment.drift.sample import Sample
 from sentiment.settings import DriftPolicy
 from sentiment.storage import Storage
 
-FOLDER = "drift/calibrations"
-_VERSION = 1  # of the signals and how they are resampled: another one makes all of them anew
+logger = logging.getLogger(__name__)
+
+_VERSION = 2  # of the signals and how they are resampled: another one makes all of them anew
 _SMALLEST = 25
 
 
 def calibrated(
-    storage: Storage, reference: Sample, *, champion: str, current_rows: int, policy: DriftPolicy
+    storage: Storage, reference: Sample, *, identity: str, champion: str, current_rows: int, policy: DriftPolicy
 ) -> Calibration | None:
     """Return the calibration for a check of `current_rows` rows, made once and then read.
 
@@ -24,6 +27,8 @@ def calibrated(
     ----------
     storage : Storage
     reference : Sample
+    identity : str
+        What names its rows; see `sentiment.drift.sampling.digest`.
     champion : str
         The digest of the model that gave the reference its scores.
     current_rows : int
@@ -37,15 +42,26 @@ def calibrated(
     if min(len(reference), current_rows) < policy.min_rows:
         return None
     size = nearest_size(current_rows)
-    path = f"{FOLDER}/{champion}/{_key(reference, size, policy)}.json"
-    kept = storage.read_json(path)
+    path = f"{FOLDER}/{champion}/{_key(identity, size, policy)}.json"
+    kept = _read(storage, path)
     if kept is None:
         made = calibrate(
             reference, current_rows=size, days=policy.false_alarm_days, decisive=frozenset(policy.decisive)
         )
-        kept = made.to_dict() if made else None
-        storage.write(path, json.dumps(kept).encode())
-    return Calibration.from_dict(kept).at(current_rows) if kept else None
+        if made is None:
+            return None
+        kept = made
+        storage.write(path, json.dumps(kept.to_dict()).encode())
+    return kept.at(current_rows)
+
+
+def _read(storage: Storage, path: str) -> Calibration | None:
+    try:
+        kept = storage.read_json(path)
+        return Calibration.from_dict(kept) if kept else None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # it is no JSON, or of another form
+        logger.warning("%s is damaged and made anew: %s", storage.uri(path), error)
+        return None
 
 
 def nearest_size(rows: int) -> int:
@@ -56,9 +72,6 @@ def nearest_size(rows: int) -> int:
     return size
 
 
-def _key(reference: Sample, size: int, policy: DriftPolicy) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for text in reference.texts:
-        digest.update(text.encode(errors="replace") + b"\0")
-    digest.update(repr((_VERSION, size, policy.false_alarm_days, sorted(policy.decisive))).encode())
-    return f"{size}-{digest.hexdigest()}"
+def _key(identity: str, size: int, policy: DriftPolicy) -> str:
+    parts = repr((_VERSION, identity, size, policy.false_alarm_days, sorted(policy.decisive)))
+    return f"{size}-{hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()}"

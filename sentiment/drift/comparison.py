@@ -11,9 +11,10 @@ from sentiment.drift.archive import DriftCheck, check_page, fingerprint, publish
 from sentiment.drift.calibration import calibrate
 from sentiment.drift.check import judge_samples
 from sentiment.drift.reading import read_side, with_labels_of
-from sentiment.drift.run import accuracy_of, how_many, sample_of, sources_of
+from sentiment.drift.run import accuracy_of, how_many
 from sentiment.drift.sample import Sample, measure
 from sentiment.drift.sampling import SampledRows, digest
+from sentiment.drift.scoring import sample_of, sources_of
 from sentiment.drift.sides import Side, SnapshotSide, WindowSide, parse_side
 from sentiment.drift.words import crossed_unknown_share
 from sentiment.errors import DataError
@@ -75,7 +76,9 @@ def compare_sides(
     champion = registry.champion_or_none() if registry else None
     scorer = registry.load_scorer(champion) if registry and champion else None
     sides = [
-        sample_of(kept, scorer, side=side) if scorer else _unscored(kept, settings, side=side)
+        sample_of(kept, scorer, side=side, version=champion.version)
+        if scorer and champion
+        else _unscored(kept, settings, side=side)
         for kept, side in ((old, reference), (new, current))
     ]
     if scorer is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import singledispatch
+from itertools import repeat
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from sentiment.drift.sampling import Row, SampledRows, sample
+from sentiment.drift.sampling import LoggedAnswer, Row, SampledRows, sample
 from sentiment.drift.sides import FileSide, Side, SnapshotSide, WindowSide
 from sentiment.errors import DataError
 from sentiment.reviews.contract import labels_of
@@ -22,6 +23,7 @@ from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 LABELS_SHOWN = 5
+_ANSWERED = ("model_version", "label", "score", "unknown_share")  # the last is not in tables of older versions
 
 
 def read_side(settings: Settings, side: Side, *, most: int, role: str) -> SampledRows:
@@ -129,7 +131,17 @@ def _of_window(side: WindowSide, settings: Settings) -> Iterator[tuple[str, Row]
     if side.known_by is not None:
         taken_in = pads.field("ingested_at")
         where &= taken_in.is_null() | (taken_in < pa.scalar(side.known_by, TIMESTAMP))
-    for batch in Predictions(Storage(settings)).read_batches(columns=["request_id", "text"], where=where):
-        for request_id, text in zip(batch["request_id"].to_pylist(), batch["text"].to_pylist(), strict=True):
+    table = Predictions(Storage(settings))
+    columns = [name for name in ("request_id", "text", *_ANSWERED) if name in table.schema.names]
+    for batch in table.read_batches(columns=columns, where=where):
+        given = dict(zip(columns, (batch[name].to_pylist() for name in columns), strict=True))
+        answers = zip(*(given.get(name, repeat(None)) for name in _ANSWERED), strict=False)
+        for request_id, text, answer in zip(given["request_id"], given["text"], answers, strict=True):
             if text and text.strip():
-                yield request_id, Row(text)
+                yield request_id, Row(text, answer=_answer(*answer))
+
+
+def _answer(version: str | None, label: str | None, score: float | None, unknown: float | None) -> LoggedAnswer | None:
+    if version is None or label is None or score is None or not 0 <= score <= 1:
+        return None
+    return LoggedAnswer(version, label, score, unknown if unknown is not None and 0 <= unknown <= 1 else None)

@@ -11,7 +11,8 @@ import pandas as pd
 from sentiment.drift.sample import Sample
 from sentiment.drift.verdict import DriftVerdict
 from sentiment.features.clean import clean
-from sentiment.reviews.redaction import redact, redact_all
+from sentiment.redaction import redact
+from sentiment.reviews.redaction import redact_all
 
 _QUOTED = re.compile(r"the word ('[^']+'|\"[^\"]+\")")
 

@@ -11,19 +11,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from sentiment.drift.accuracy import Accuracy, measure_accuracy
 from sentiment.drift.archive import DriftCheck, fingerprint, list_checks, publish_check, read_check
 from sentiment.drift.calibrations import calibrated
 from sentiment.drift.check import judge_samples
+from sentiment.drift.kept_measures import Role, measured_once
 from sentiment.drift.reading import read_side, with_labels_of
-from sentiment.drift.sample import Sample, measure
+from sentiment.drift.sample import Sample
 from sentiment.drift.sampling import Row, SampledRows, digest
-from sentiment.drift.sides import Side, SnapshotSide, WindowSide
+from sentiment.drift.scoring import sample_of, scored, sources_of
+from sentiment.drift.sides import SnapshotSide, WindowSide
 from sentiment.drift.verdict import State
 from sentiment.errors import DataError
 from sentiment.reviews.table import TIMESTAMP, Reviews, parse_snapshot, read_snapshot, snapshot_before
@@ -83,7 +87,12 @@ def check_drift(
         labelled=seen.labelled,
         policy=settings.drift,
         calibration=calibrated(
-            storage, seen.reference, champion=champion.digest, current_rows=rows, policy=settings.drift
+            storage,
+            seen.reference,
+            identity=seen.reference_identity,
+            champion=champion.digest,
+            current_rows=rows,
+            policy=settings.drift,
         ),
         earlier=_found_before(storage, champion.version, window, most=settings.drift.confirm_of - 1),
     )
@@ -131,6 +140,7 @@ class _Evidence:
     reference_accuracy: Accuracy | None
     live_accuracy: Accuracy | None
     latest_snapshot: str | None
+    reference_identity: str
     key: str
     left_out: dict[str, str]
 
@@ -139,74 +149,69 @@ def _gather(settings: Settings, champion: ModelVersion, scorer: Scorer, window: 
     policy, storage, learned = settings.drift, Storage(settings), parse_snapshot(champion.snapshot)
     tested_on = SnapshotSide(learned, held_out=True)
     asked = WindowSide(window.start, window.end, answered_by=champion.version, known_by=window.end)
-    rows = read_snapshot(storage, learned, split="test", newest=policy.reference_rows)
-    held_out = SampledRows(tuple(map(Row, rows["text"], rows["label"], rows["source"])), of=len(rows))
+    held_out = _labelled_rows(read_snapshot(storage, learned, split="test", newest=policy.reference_rows))
     answered = read_side(settings, asked, most=policy.current_rows, role="current")
-    reference = sample_of(held_out, scorer, side=tested_on)
+    identity = digest(held_out)
+    reference = _measured(storage, held_out, "reference", identity, champion, scorer, side=tested_on)
     labelled, latest = _newly_labelled(storage, learned, before=window.end, newest=policy.current_rows)
-    fresh = labelled[labelled["label"].isin(scorer.labels)]  # another scheme says nothing of this champion
-    newest = scored(fresh["text"].tolist(), scorer, labels=fresh["label"].tolist())
+    fresh = _labelled_rows(labelled[labelled["label"].isin(scorer.labels)])  # another scheme says nothing of this one
+    newest = _measured(storage, fresh, "labelled", digest(fresh), champion, scorer, side=tested_on)
     return _Evidence(
         reference=reference,
-        current=sample_of(answered, scorer, side=asked),
+        current=sample_of(answered, scorer, side=asked, version=champion.version),
         reference_accuracy=accuracy_of(reference.labels, reference.predictions),
         labelled=newest,
         live_accuracy=accuracy_of(newest.labels, newest.predictions),
         latest_snapshot=latest,
-        key=fingerprint(latest, digest(held_out), digest(answered)),
+        reference_identity=identity,
+        key=fingerprint(latest, identity, digest(answered)),
         left_out=how_many(reference=held_out, current=answered),
     )
+
+
+def _labelled_rows(rows: pd.DataFrame) -> SampledRows:
+    return SampledRows(tuple(map(Row, rows["text"], rows["label"], rows["source"])), of=len(rows))
+
+
+def _measured(
+    storage: Storage,
+    kept: SampledRows,
+    role: Role,
+    identity: str,
+    champion: ModelVersion,
+    scorer: Scorer,
+    *,
+    side: SnapshotSide,
+) -> Sample:
+    """Measure labelled rows, or read what an earlier check measured."""
+    labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
+    measured = measured_once(
+        storage,
+        [row.text for row in kept.rows],
+        identity=identity,
+        champion=champion.digest,
+        role=role,
+        measured=partial(scored, scorer=scorer),
+    )
+    return measured.with_labels(labels, sources=sources_of(kept))
 
 
 def _newly_labelled(
     storage: Storage, learned: int, *, before: datetime, newest: int
 ) -> tuple[pd.DataFrame, str | None]:
     """Read the labelled rows that came after everything that the champion learned from and before a moment."""
-    last = read_snapshot(storage, learned, newest=1)
+    reviews, by, is_labelled = Reviews(storage), ("ingested_at", "review_id"), pads.field("label").is_valid()
+    last = pc.max(reviews.read(columns=["ingested_at"], where=is_labelled, version=learned)["ingested_at"])
     then = snapshot_before(storage, before)
-    if then is None or last.empty:
-        return last.iloc[:0], None
+    if then is None or not last.is_valid:
+        return reviews.schema.empty_table().to_pandas(), None
     came = pads.field("ingested_at")
-    bounds = (pa.scalar(moment, TIMESTAMP) for moment in (last["ingested_at"].max(), before))
-    where = pads.field("label").is_valid() & (came > next(bounds)) & (came < next(bounds))
-    reviews, by = Reviews(storage), ("ingested_at", "review_id")
+    where = is_labelled & (came > last) & (came < pa.scalar(before, TIMESTAMP))
     try:
         rows = reviews.read_newest(newest, by=by, where=where, version=then)
     except DataError:  # that version was tidied away; the rows are in the newest one
         rows = reviews.read_newest(newest, by=by, where=where)
     return rows, f"reviews@v{then}"
-
-
-def sample_of(kept: SampledRows, scorer: Scorer, *, side: Side) -> Sample:
-    """Measure the rows of a side, with what the champion answers to them.
-
-    Raises
-    ------
-    DataError
-        The rows are labelled in another scheme than the champion's.
-    """
-    labels = with_labels_of(kept.rows, scorer.labels, side=side, must_know=True)
-    return scored([row.text for row in kept.rows], scorer, labels=labels, sources=sources_of(kept))
-
-
-def scored(
-    texts: list[str],
-    scorer: Scorer,
-    *,
-    labels: Sequence[str | None] | None = None,
-    sources: Sequence[str] | None = None,
-) -> Sample:
-    """Measure texts, with what a scorer answers to them, and keep their labels and sources if there are any."""
-    probabilities, unknown_share = scorer.read(texts)
-    return measure(
-        texts,
-        scores=scorer.scores_of(probabilities),
-        predictions=[scorer.labels[column] for column in probabilities.argmax(axis=1)],
-        confidence=probabilities.max(axis=1, initial=0.0),
-        unknown_share=unknown_share,
-        labels=labels if labels is not None and any(label is not None for label in labels) else None,
-        sources=sources,
-    )
 
 
 def accuracy_of(labels: Sequence[str | None] | None, answered: Sequence[str] | None) -> Accuracy | None:
@@ -215,13 +220,6 @@ def accuracy_of(labels: Sequence[str | None] | None, answered: Sequence[str] | N
     if not pairs:
         return None
     return measure_accuracy(correct=sum(label == answer for label, answer in pairs), rows=len(pairs))
-
-
-def sources_of(kept: SampledRows) -> tuple[str, ...] | None:
-    """Return where the rows come from; None if nobody says so."""
-    if not any(row.source for row in kept.rows):
-        return None
-    return tuple(row.source or "" for row in kept.rows)
 
 
 def how_many(*, reference: SampledRows, current: SampledRows) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,28 +11,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from sentiment.features.hashed import HashedNgramVectorizer
+from sentiment.drift.descriptors import markup_shares, scripts_of, word_counts
+from sentiment.features.cells import stands
+from sentiment.features.hashed import hashed_columns
+from sentiment.features.tokens import batches, ngram_keys
 from sentiment.reviews.language import languages_of
 
 COLUMNS = 1 << 15
 LANGUAGE_ROWS, TEXT_ROWS = 100, 2_500
 """Rows that are enough to see the smallest shift of languages, or of words, that matters; more only cost time."""
 
-_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&#?\w{2,8};|https?://\S+|www\.\S+")
-_SCRIPTS: tuple[tuple[str, str], ...] = (
-    ("Latin", r"A-Za-z\u00c0-\u024f\u1e00-\u1eff"),
-    ("Greek", r"\u0370-\u03ff\u1f00-\u1fff"),
-    ("Cyrillic", r"\u0400-\u052f"),
-    ("Hebrew", r"\u0590-\u05ff"),
-    ("Arabic", r"\u0600-\u06ff\u0750-\u077f\u08a0-\u08ff"),
-    ("Indic", r"\u0900-\u0dff"),
-    ("Thai", r"\u0e00-\u0e7f"),
-    ("Kana", r"\u3040-\u30ff"),
-    ("Hangul", r"\u1100-\u11ff\uac00-\ud7af"),
-    ("Han", r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"),
-)
-_OF_SCRIPT = tuple((name, re.compile(f"[{letters}]")) for name, letters in _SCRIPTS)
-_SEEN_OF_SCRIPT = 300  # characters of a text by which its script is told
+
+MEASURED = ("characters", "words", "markup", "scripts", "languages", "features")
+"""What a sample measures by itself, when it is first asked; the last two on some of its rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +58,22 @@ class Sample:
     @cached_property
     def characters(self) -> NDArray[np.float64]:
         """Length of each text in characters."""
-        return self._measured(len)
+        return np.fromiter(map(len, self.texts), dtype=np.float64, count=len(self))
 
     @cached_property
     def words(self) -> NDArray[np.float64]:
         """Length of each text in words, as white space parts them."""
-        return self._measured(lambda text: len(text.split()))
+        return word_counts(self.texts)
 
     @cached_property
     def markup(self) -> NDArray[np.float64]:
         """Share of each text's characters that are HTML tags, entities or links."""
-        return self._measured(_markup_share)
+        return markup_shares(self.texts)
 
     @cached_property
     def scripts(self) -> tuple[str, ...]:
         """The script that each text begins in; "none" for a text without letters."""
-        return tuple(map(_script_of, self.texts))
+        return scripts_of(self.texts)
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -106,10 +96,17 @@ class Sample:
             texts=tuple(self.texts[row] for row in rows),
             **{name: None if values is None else _rows(values, rows) for name, values in self._given().items()},
         )
-        for name in ("characters", "words", "markup", "scripts"):
+        for name in MEASURED[:4]:
             if name in self.__dict__:
                 taken.__dict__[name] = _rows(self.__dict__[name], rows)
         return taken
+
+    def with_labels(self, labels: Sequence[str | None], *, sources: Sequence[str] | None) -> Sample:
+        """Return the same rows, with what was measured on them already, with labels if there are any and sources."""
+        known = tuple(labels) if any(label is not None for label in labels) else None
+        named = replace(self, labels=known, sources=None if sources is None else tuple(sources))
+        named.__dict__.update({name: self.__dict__[name] for name in MEASURED if name in self.__dict__})
+        return named
 
     def _spread(self, most: int) -> list[str]:
         """Return up to so many of the texts, evenly spread."""
@@ -118,9 +115,6 @@ class Sample:
     def _given(self) -> dict[str, Any]:
         names = ("scores", "predictions", "unknown_share", "confidence", "labels", "sources")
         return {name: getattr(self, name) for name in names}
-
-    def _measured(self, measure_one: Callable[[str], float]) -> NDArray[np.float64]:
-        return np.fromiter(map(measure_one, self.texts), dtype=np.float64, count=len(self))
 
 
 def measure(
@@ -161,29 +155,26 @@ def spread(rows: int, most: int) -> NDArray[np.intp]:
 
 
 def word_rows(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Return which words each text has: shape (n, `COLUMNS`), rows of length 1, or 0 for a text without words."""
-    found = HashedNgramVectorizer(max_ngram=1, n_features=COLUMNS, binary=True).transform(texts)
-    sizes = np.diff(found.indptr)
-    norms = np.repeat(1 / np.sqrt(np.maximum(sizes, 1)), sizes)
-    return sparse.csr_matrix((norms.astype(np.float32), found.indices, found.indptr), shape=found.shape)
+    """Return which words each text has: shape (n, `COLUMNS`), rows of length 1, or 0 for a text without words.
+
+    It is what `HashedNgramVectorizer` says of them, with the columns of a row in another order: those need no sort.
+    """
+    columns, sizes = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+    for batch in batches(texts):
+        tokens = ngram_keys(texts[batch], 1)
+        found = hashed_columns(tokens.keys[0], COLUMNS)
+        once = stands(tokens.rows, found)
+        columns.append(found[once])
+        sizes.append(np.bincount(tokens.rows[once], minlength=tokens.texts))
+    return rows_of_length_one(np.concatenate(columns), np.cumsum(np.concatenate(sizes)))
+
+
+def rows_of_length_one(columns: NDArray[np.int32], bounds: NDArray[np.int64]) -> sparse.csr_matrix:
+    """Return the rows whose columns lie between the bounds, each column of a row with the same value."""
+    sizes = np.diff(bounds)
+    values = np.repeat((1 / np.sqrt(np.maximum(sizes, 1))).astype(np.float32), sizes)
+    return sparse.csr_matrix((values, columns, bounds.astype(np.int32)), shape=(len(sizes), COLUMNS))
 
 
 def _rows(values: Any, rows: NDArray[np.intp]) -> Any:
     return tuple(values[row] for row in rows) if isinstance(values, tuple) else values[rows]
-
-
-def _markup_share(text: str) -> float:
-    if not ("<" in text or "&" in text or "://" in text or "www." in text):
-        return 0.0
-    return sum(end - begin for begin, end in (found.span() for found in _MARKUP.finditer(text))) / len(text)
-
-
-def _script_of(text: str) -> str:
-    start = text[:_SEEN_OF_SCRIPT]
-    if start.isascii():
-        return "Latin" if any(map(str.isalpha, start)) else "none"
-    counts = {name: len(letters.findall(start)) for name, letters in _OF_SCRIPT}
-    most = max(counts, key=counts.__getitem__)
-    if counts[most]:
-        return most
-    return "other" if any(map(str.isalpha, start)) else "none"

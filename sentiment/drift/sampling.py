@@ -13,12 +13,22 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
+class LoggedAnswer(NamedTuple):
+    """What a server logged that a model version answered; `unknown_share` is None where it did not say."""
+
+    version: str
+    label: str
+    score: float
+    unknown_share: float | None = None
+
+
 class Row(NamedTuple):
-    """A text, its label if somebody gave it one, and where it comes from."""
+    """A text, its label if somebody gave it one, where it comes from, and what it was answered if it was."""
 
     text: str
     label: str | None = None
     source: str | None = None
+    answer: LoggedAnswer | None = None
 
 
 class SampledRows(NamedTuple):
@@ -55,10 +65,9 @@ def sample(rows: Iterable[tuple[str, Row]], *, most: int, salt: str = "") -> Sam
 
 
 def digest(kept: SampledRows) -> str:
-    """Return 16 hexadecimal digits that name the rows kept, in their order."""
+    """Return 16 hexadecimal digits that name the rows kept, in their order, whatever they were answered."""
     whole = hashlib.blake2b(str(kept.of).encode(), digest_size=8)
     for row in kept.rows:
-        for value in row:
-            part = b"\0" if value is None else value.encode(errors="replace")
-            whole.update(len(part).to_bytes(4, "big") + part)
+        parts = [b"\0" if value is None else value.encode(errors="replace") for value in row[:3]]
+        whole.update(b"".join([len(part).to_bytes(4, "big") + part for part in parts]))
     return whole.hexdigest()

@@ -6,7 +6,7 @@ A label column wins over a rating column; without either the reviews are unlabel
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,12 +70,42 @@ def find_columns(
         source=_usual([name for name in found if name not in others], SOURCE_NAMES),
         written=time_column if time_column not in others else None,
     )
-    for name in vars(columns).values():
-        if name is not None and list(found).count(name) > 1:
+    check_single(path, found, [name for name in vars(columns).values() if name is not None])
+    return columns
+
+
+def find_text(path: Path, found: Sequence[str], *, named: str | None = None) -> str:
+    """Return which of the columns found holds the texts, for what reads nothing else.
+
+    Raises
+    ------
+    SourceError
+        There is none, or more than one of that name. Names the columns found.
+    """
+    column = _named(path, found, named, "column") if named else _usual(found, TEXT_NAMES)
+    if column is None:
+        raise SourceError(
+            f"{path} has no column of texts; its columns are {_listed(found)}.",
+            fix="Name the column of the texts with --column (column=).",
+        )
+    check_single(path, found, [column])
+    return column
+
+
+def find_named(path: Path, found: Sequence[str], names: Sequence[str], *, option: str) -> list[str]:
+    """Return what the file calls these columns; `SourceError` says by which `option` they were named."""
+    columns = [_named(path, found, name, option) for name in names]
+    check_single(path, found, columns)
+    return columns
+
+
+def check_single(path: Path, found: Sequence[str], names: Iterable[str]) -> None:
+    """Raise `SourceError` if the file has more than one column of any of these names."""
+    for name in names:
+        if list(found).count(name) > 1:
             raise SourceError(
                 f"{path} has {list(found).count(name)} columns named {name!r}.", fix="Rename or remove all but one."
             )
-    return columns
 
 
 def _usual(found: Sequence[str], names: Sequence[str]) -> str | None:

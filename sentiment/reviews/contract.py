@@ -44,6 +44,7 @@ REASONS = (
     "over_cap",
     "disagreement",
     "unmatched",
+    "text_not_kept",
 )
 """Why a row is refused, most telling first: a row that breaks several rules is counted under one.
 

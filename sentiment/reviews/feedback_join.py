@@ -33,6 +33,7 @@ from sentiment.reviews.feedback_policy import (
     AGREES,
     DISAGREEMENT,
     HELD,
+    TEXT_NOT_KEPT,
     UNMATCHED,
     Judged,
     Opinion,
@@ -127,7 +128,7 @@ def _matched(storage: Storage, waiting: pd.DataFrame, policy: FeedbackPolicy, *,
     rows = waiting.merge(answers, on="request_id", how="left")
     late = rows["predicted_at"] < rows["received_at"] - horizon
     rows.loc[late, ["text", "predicted_at"]] = None
-    rows = rows[rows["text"].notna() | (rows["received_at"] < now - horizon)]
+    rows = rows[rows["predicted_at"].notna() | (rows["received_at"] < now - horizon)]
     ids = [None if pd.isna(text) else review_id_of(text) for text in rows["text"]]
     return rows.assign(text_id=pd.Series(ids, index=rows.index, dtype=object)).sort_values(
         ["received_at", "reporter", "file", "row_number"], ignore_index=True
@@ -138,6 +139,7 @@ def _judged(verdicts: Verdicts, rows: pd.DataFrame, policy: FeedbackPolicy) -> p
     found = rows["text_id"].notna()
     opinions = [Opinion(*row) for row in rows.loc[found, _OPINION].itertuples(index=False)]
     outcomes = pd.Series(UNMATCHED, index=rows.index, dtype=object)
+    outcomes[rows["predicted_at"].notna()] = TEXT_NOT_KEPT
     if opinions:
         outcomes[found] = judge_feedback(opinions, past=_past(verdicts, opinions, policy), policy=policy)
     return rows.assign(outcome=outcomes)

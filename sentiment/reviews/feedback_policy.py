@@ -26,9 +26,12 @@ from itertools import chain
 from sentiment.settings import FeedbackPolicy
 
 ACCEPTED, AGREES = "accepted", "agrees"
-DUPLICATE, BURST, OVER_CAP, DISAGREEMENT, UNMATCHED = "duplicate", "burst", "over_cap", "disagreement", "unmatched"
+DUPLICATE, BURST, OVER_CAP, DISAGREEMENT = "duplicate", "burst", "over_cap", "disagreement"
 
-HELD = (DUPLICATE, BURST, OVER_CAP, DISAGREEMENT, UNMATCHED)
+UNMATCHED, TEXT_NOT_KEPT = "unmatched", "text_not_kept"
+"""Outcomes of what is about no text: its prediction is not there, or only a hash of the text is."""
+
+HELD = (DUPLICATE, BURST, OVER_CAP, DISAGREEMENT, UNMATCHED, TEXT_NOT_KEPT)
 """Outcomes that go to the quarantine."""
 
 VOICES = (ACCEPTED, AGREES, DISAGREEMENT)
@@ -67,7 +70,7 @@ def judge_feedback(opinions: Sequence[Opinion], *, past: Iterable[Judged], polic
     policy : FeedbackPolicy
         Caps and what is a burst.
     """
-    before = [judged for judged in past if judged.outcome != UNMATCHED]
+    before = [judged for judged in past if judged.outcome not in (UNMATCHED, TEXT_NOT_KEPT)]
     outcomes: dict[int, str] = {}
 
     def undecided() -> list[int]:

@@ -62,13 +62,13 @@ def reader_of(path: Path) -> Reader:
 
 
 def _read_delimited(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
-    with _text(path) as file:
+    with opened_text(path) as file:
         header_line = file.readline()
         rows = _csv_rows(_Lines(file, header_line), _delimiter(path, header_line))
         header = [name.strip() for name in next(rows, ([], False))[0]]
         names = pick(header)
         places = [header.index(name) for name in names]
-        for batch in _batches(rows, batch_rows, lambda row: sum(map(len, row[0]))):
+        for batch in bounded(rows, batch_rows, lambda row: sum(map(len, row[0]))):
             yield _frame(names, (_delimited_row(row, header, places, n) for n, row in batch))
 
 
@@ -126,10 +126,10 @@ def _delimiter(path: Path, header: str) -> str:
 
 
 def _read_json_lines(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
-    with _text(path) as file:
-        records = (_record(line) for line in file if line.strip())
+    with opened_text(path) as file:
+        records = (json_record(line) for line in file if line.strip())
         names: Sequence[str] | None = None
-        for batch in _batches(records, batch_rows, lambda record: len(record[1])):
+        for batch in bounded(records, batch_rows, lambda record: len(record[1])):
             if names is None:
                 found = list(dict.fromkeys(key for _, record in batch if record[0] for key in record[0]))
                 if not found:
@@ -142,7 +142,8 @@ def _read_json_lines(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.Dat
             yield _frame(names, (_json_row(record, names, number) for number, record in batch))
 
 
-def _record(line: str) -> tuple[dict[str, Any] | None, str]:
+def json_record(line: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the object that a line holds, None if it holds none, and the line."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -157,8 +158,13 @@ def _json_row(record: tuple[dict[str, Any] | None, str], names: Sequence[str], n
     return [*(_word(values.get(name)) for name in names), number, False]
 
 
+def opened_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file so that reading it in batches does not keep in memory what was read before."""
+    return pq.ParquetFile(path, pre_buffer=False)
+
+
 def _read_parquet(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
         names = list(pick(file.schema_arrow.names))
         numbers = 0
         for batch in file.iter_batches(batch_size=batch_rows, columns=list(dict.fromkeys(names))):
@@ -201,7 +207,7 @@ def _read_workbook(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataF
 def _read_folder(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFrame]:
     files = sorted(path.glob("*/*.txt"))
     names = pick(["text", "label"])
-    for batch in _batches(files, batch_rows, lambda file: file.stat().st_size):
+    for batch in bounded(files, batch_rows, lambda file: file.stat().st_size):
         rows = (
             {
                 "text": file.read_bytes().removeprefix(b"\xef\xbb\xbf").decode(errors="replace"),
@@ -213,7 +219,7 @@ def _read_folder(path: Path, batch_rows: int, pick: Pick) -> Iterator[pd.DataFra
         yield _frame(names, ([*(row[name] for name in names), row["number"], False] for row in rows))
 
 
-def _batches(rows: Iterable[Row], batch_rows: int, size: Callable[[Row], int]) -> Iterator[list[tuple[int, Row]]]:
+def bounded(rows: Iterable[Row], batch_rows: int, size: Callable[[Row], int]) -> Iterator[list[tuple[int, Row]]]:
     """Yield numbered rows in lists that are bounded in rows and in characters."""
     batch: list[tuple[int, Row]] = []
     room = _BATCH_CHARACTERS
@@ -228,7 +234,7 @@ def _batches(rows: Iterable[Row], batch_rows: int, size: Callable[[Row], int]) -
 
 
 @contextmanager
-def _text(path: Path) -> Iterator[IO[str]]:
+def opened_text(path: Path) -> Iterator[IO[str]]:
     """Open a text file, compressed or not, and refuse it when it is binary."""
     with _bytes(path) as raw:
         file = io.BufferedReader(raw, _PEEK)

@@ -26,9 +26,12 @@ PREDICTIONS_SCHEMA = pa.schema(
         ("predicted_at", TIMESTAMP),
         ("abstained", pa.bool_()),
         ("ingested_at", TIMESTAMP),
+        ("text_sha256", pa.string()),
+        ("unknown_share", pa.float64()),
     ]
 )
-"""``ingested_at`` is null in rows from before there was such a column."""
+"""``text`` is null where the servers keep only its hash; ``ingested_at``, ``text_sha256`` and ``unknown_share`` (of the
+tokens, those that the model does not know) are null in rows from before there were such columns."""
 
 
 class Predictions(Table):
@@ -97,8 +100,20 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     score, predicted_at = float(record["score"]), moment(record, "predicted_at")
     if not 0 <= score <= 1:
         raise ValueError(f"score {score} is not between 0 and 1")
-    words = {name: word(record, name) for name in ("request_id", "text", "label", "model_version")}
-    abstained = record.get("abstained")  # servers of older versions do not say
+    words = {name: word(record, name) for name in ("request_id", "label", "model_version")}
+    texts = {name: word(record, name) if record.get(name) is not None else None for name in ("text", "text_sha256")}
+    if texts == {"text": None, "text_sha256": None}:
+        raise ValueError("there is neither a text nor its hash")
+    abstained, unknown = record.get("abstained"), record.get("unknown_share")  # servers of older versions do not say
     if not isinstance(abstained, bool | None):
         raise TypeError("abstained must be true or false")
-    return {**words, "score": score, "predicted_at": predicted_at, "abstained": abstained}
+    if unknown is not None and not 0 <= float(unknown) <= 1:
+        raise ValueError(f"unknown_share {unknown} is not between 0 and 1")
+    return {
+        **words,
+        **texts,
+        "score": score,
+        "predicted_at": predicted_at,
+        "abstained": abstained,
+        "unknown_share": unknown,
+    }

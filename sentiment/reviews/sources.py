@@ -69,7 +69,7 @@ def read_batches(
         name, or its labels are numbers that may mean anything.
     """
     rows = 0
-    with _readable(path):
+    with readable(path):
         columns: list[Columns] = []
 
         def pick(found: Sequence[str]) -> list[str]:
@@ -89,7 +89,7 @@ def read_batches(
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file's content, or of a folder's text files and their labels: the batch id."""
     whole = hashlib.sha256()
-    with _readable(path):
+    with readable(path):
         if not path.is_dir():
             _add(whole, path)
             return whole.hexdigest()
@@ -120,7 +120,7 @@ def unchanged(path: Path) -> Iterator[None]:
 
 def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
     """Return names, sizes and moments of change of a file, or of a folder's text files."""
-    with _readable(path):
+    with readable(path):
         files = sorted(path.glob("*/*.txt")) if path.is_dir() else [path]
         found = ((file, file.stat()) for file in files)
         return tuple((file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for file, stat in found)
@@ -225,7 +225,7 @@ def _only_header(path: Path) -> str:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Translate what the readers raise about a file into `SourceError`, once."""
     again = "Deliver the file again: it was cut off or damaged on its way."
     try:

@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sentiment.redaction import redact
 from sentiment.serving.landing import LandingLog
+from sentiment.serving.landing_file import MOMENT, TEXT, schema
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 KEY = "keys/reporters"
 _HASH_DIGITS = 32
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +46,39 @@ class Feedback:
 
 
 class FeedbackLog(LandingLog[Feedback]):
-    """Writes feedback to ``landing/feedback/``."""
+    """Writes feedback to ``landing/feedback/``; it waits in memory until the key of the hashes has been read."""
 
-    folder, what = "landing/feedback", "feedback"
+    kind = "feedback"
+    columns = schema(
+        {"request_id": TEXT, "label": TEXT, "comment": TEXT, "reporter": TEXT, "client": TEXT, "received_at": MOMENT}
+    )
 
     def __init__(self, settings: Settings) -> None:
+        self._settings, self._redacts = settings, settings.data.redact
         self._key = b""
         super().__init__(settings)
 
+    def ready(self) -> bool:
+        """Whether the key is known; neither addresses nor ids reach the disk before."""
+        if not self._key:
+            try:
+                self._key = reporter_key(Storage(self._settings))
+            except Exception as error:  # whatever it is, feedback goes on waiting
+                log.warning("%d pieces of feedback wait for %s: %s", self.waiting, KEY, error)
+        return bool(self._key)
+
     def line(self, record: Feedback) -> dict[str, Any]:
-        """Return feedback as JSON types, with hashes for whom it came from."""
+        """Return feedback as JSON types, without personal data, with hashes for whom it came from."""
         client = pseudonym(self._key, "address", network_of(record.address))
+        comment = record.comment.encode(errors="replace").decode()
         return {
             "request_id": record.request_id,
             "label": record.label,
-            "comment": record.comment,
+            "comment": redact(comment)[0] if self._redacts else comment,
             "reporter": pseudonym(self._key, "reporter", record.reporter) if record.reporter else client,
             "client": client,
             "received_at": record.received_at.astimezone(UTC).isoformat(),
         }
-
-    def _open(self) -> Storage:
-        storage = super()._open()
-        self._key = reporter_key(storage)
-        return storage
 
 
 def reporter_key(storage: Storage) -> bytes:

@@ -1,11 +1,15 @@
 """What a Bento says about the model it carries, and the check that it carries that model.
 
 A Bento's ``model`` folder holds ``scorer.npz`` and ``manifest.json``. The manifest names where the model came
-from, the digest of the scorer, and a few texts with the probabilities that the trained pipeline gave them.
+from, the digests of the scorer and of the served code, and a few texts with the probabilities that the trained
+pipeline gave them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +22,7 @@ from sentiment.labels import LabelScheme
 from sentiment.serving.scorer import Scorer
 
 SCORER_FILE, MANIFEST_FILE = "scorer.npz", "manifest.json"
+SERVED_PACKAGES = ("bento", "sentiment")
 TOLERANCE = 1e-9  # between the pipeline's probabilities and the scorer's
 
 
@@ -30,8 +35,49 @@ class Probe(BaseModel):
     probabilities: tuple[float, ...]
 
 
+class ReliabilityPoint(BaseModel):
+    """Answers of about the same confidence, and how many of them were right, with its 95% interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    confidence: float
+    rows: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+
+
+class CoveragePoint(BaseModel):
+    """The surest answers: which share of all, down to which confidence, and how many of them were right."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coverage: float
+    threshold: float
+    accuracy: float
+
+
+class Curves(BaseModel):
+    """How sure the model may be believed to be, on held-out reviews."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reliability: tuple[ReliabilityPoint, ...]
+    coverage: tuple[CoveragePoint, ...]
+
+
 class Manifest(BaseModel):
-    """Where the model of a Bento came from."""
+    """Where the model of a Bento came from.
+
+    Attributes
+    ----------
+    code_digest : str
+        Of every file of the service and of the library that is served (see `digest_of_files`).
+    bento_digest : str
+        Of all that decides the answers; not of when it was built, promoted or why.
+    promoted_at, promotion_reason : optional
+        When the version last became champion and why, as far as that was known when the Bento was packaged.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -47,8 +93,16 @@ class Manifest(BaseModel):
     code_digest: str
     recipe_digest: str
     probes: tuple[Probe, ...]
+    curves: Curves | None = None
     bento_digest: str = ""
     built_at: datetime | None = None
+    promoted_at: datetime | None = None
+    promotion_reason: str | None = None
+
+    def digest(self) -> str:
+        """Return what `bento_digest` must be: that of the model, its facts and the served code."""
+        facts = self.model_dump(mode="json", exclude=_CIRCUMSTANCES)
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
@@ -68,6 +122,9 @@ class Manifest(BaseModel):
             ) from error
 
 
+_CIRCUMSTANCES = {"bento_digest", "built_at", "promoted_at", "promotion_reason"}
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A scorer that has been checked against its manifest."""
@@ -85,6 +142,12 @@ class ServedModel:
             A file is missing, is not the one that was registered, or answers a probe differently.
         """
         manifest = Manifest.read(folder / MANIFEST_FILE)
+        if manifest.digest() != manifest.bento_digest:
+            raise IntegrityError(
+                f"The manifest {folder / MANIFEST_FILE} was changed: its digest is {manifest.digest()}, "
+                f"not {manifest.bento_digest}.",
+                fix="Make the Bento again: `sentiment package`.",
+            )
         scorer = Scorer.load(folder / SCORER_FILE, digest=manifest.scorer_digest)
         if tuple(scorer.labels) != manifest.labels:
             raise IntegrityError(
@@ -95,6 +158,36 @@ class ServedModel:
         expected = np.array([probe.probabilities for probe in manifest.probes], dtype=np.float64)
         check_same(scorer.probabilities([probe.text for probe in manifest.probes]), expected, what=str(folder))
         return cls(scorer, manifest)
+
+
+def check_code(root: Path, manifest: Manifest) -> None:
+    """Check that the code under `root` is what was packaged: no file more, none less, none changed.
+
+    Raises
+    ------
+    IntegrityError
+        It is not.
+    """
+    found = digest_of_files(root, code_files(root))
+    if found != manifest.code_digest:
+        raise IntegrityError(
+            f"The code in {root} is not what was packaged: its digest is {found}, not {manifest.code_digest}.",
+            fix="Make the Bento again: `sentiment package`.",
+        )
+
+
+def code_files(root: Path) -> list[str]:
+    """Return the files of the served code under `root`, those of the page included, as paths below it."""
+    found = (file for package in SERVED_PACKAGES for file in (root / package).rglob("*") if file.is_file())
+    return [str(file.relative_to(root)) for file in found if "__pycache__" not in file.parts]
+
+
+def digest_of_files(root: Path, names: Iterable[str]) -> str:
+    """Return the SHA-256 over the names and contents of files."""
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(f"{name} {hashlib.sha256((root / name).read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def check_same(actual: np.ndarray, expected: np.ndarray, *, what: str) -> None:

@@ -142,9 +142,12 @@ class Scorer:
 
     def scores_of(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the scores that go with probabilities of the labels, shape (texts, labels)."""
-        positions = np.linspace(0.0, 1.0, len(self.labels))
-        scores: NDArray[np.float64] = np.clip(probabilities @ positions, 0.0, 1.0)
+        scores: NDArray[np.float64] = np.minimum(np.maximum(probabilities @ self._positions, 0.0), 1.0)
         return scores
+
+    @cached_property
+    def _positions(self) -> NDArray[np.float64]:
+        return np.linspace(0.0, 1.0, len(self.labels))
 
     def abstains(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return for each row of probabilities whether the answer is unsure, shape (texts,)."""

@@ -1,4 +1,4 @@
-"""A real Airflow API server with our plugin, and a headless Chromium."""
+"""A real Airflow API server with our plugin, a served Bento with its page, and a headless Chromium."""
 
 import json
 import os
@@ -16,15 +16,20 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from bentos import BuiltBentos
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.expected_conditions import visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
+from served import running
+from served_page import LONGEST, Page
 
 from sentiment.deployment.ports import free_port
 from sentiment.drift.archive import DriftCheck
 from sentiment.drift.check import DriftVerdict, State
+from sentiment.serving.keys import KeyScope, create
 from sentiment.settings import load_settings
 from sentiment.storage import Storage
 
@@ -115,6 +120,40 @@ def reader(airflow_server: Airflow, chromium: WebDriver) -> WebDriver:
     wait.until(visibility_of_element_located((By.NAME, "username"))).send_keys("reader")
     chromium.find_element(By.NAME, "password").send_keys(airflow_server.password, Keys.ENTER)
     return chromium
+
+
+@pytest.fixture(scope="session")
+def site(bentos: BuiltBentos, chromium: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A served Bento that asks for a key and shows what it was asked, and a browser that has one."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "downloads").mkdir()
+    key = create(folder / "keys.json", name="page", scopes=(KeyScope.admin,)).key
+    limits = {"max_batch": 8, "max_characters": LONGEST, "log_flush_seconds": 0.2}
+    settings = load_settings(
+        storage={"root": str(folder / "var")},
+        serving={**limits, "show_recent": True, "keys_file": str(folder / "keys.json")},
+    )
+    with running(bentos.first.path, folder, settings) as served:
+        served.client.headers["Authorization"] = f"Bearer {key}"
+        where = {"behavior": "allow", "downloadPath": str(folder / "downloads")}
+        chromium.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+        yield Page(chromium, served, key, folder / "downloads")
+
+
+@pytest.fixture
+def nothing_went_wrong(site: Page) -> Iterator[None]:
+    """Nothing is written to the console, nothing is asked of another host, no text became markup."""
+    site.browser.get_log("browser")
+    yield
+    known = ("401 (Unauthorized)", "/favicon.ico")  # the page names an icon of its own
+    said = [line["message"] for line in site.browser.get_log("browser")]
+    assert [line for line in said if not any(part in line for part in known)] == []
+    asked = site.browser.execute_script("return performance.getEntries().map(entry => entry.name)")
+    assert [name for name in asked if "//" in name and not name.startswith((site.url, f"blob:{site.url}"))] == []
+    assert site.browser.title != "owned"
+    assert site.browser.find_elements(By.CSS_SELECTOR, "main img, main script, main b > b") == []
+    site.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    site.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def _environment(server: Airflow, port: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.cleaning import Cleaning
+from sentiment.deployment.backend import environment
 from sentiment.errors import SettingsError
 from sentiment.settings import Section, Settings, load_settings
 
@@ -75,3 +76,17 @@ def test_cleaning_is_set_by_file_and_environment(tmp_path: Path, monkeypatch: py
 def test_settings_cannot_be_changed(settings: Settings) -> None:
     with pytest.raises(ValueError, match="frozen"):
         settings.gate.margin = 0.5
+
+
+def test_lists_and_switches_reach_another_process_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"cors_origins": ("https://shop.example", "http://127.0.0.1:8000"), "max_batch": 7, "linger_seconds": 2.5}
+    for name, value in environment(load_settings(serving=chosen)).items():
+        monkeypatch.setenv(name, value)
+    read = load_settings().serving
+    assert {name: getattr(read, name) for name in chosen} == chosen
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "ftp://shop.example", "https://a b", ""])
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(SettingsError, match="cors_origins"):
+        load_settings(serving={"cors_origins": [origin]})

@@ -31,6 +31,7 @@ EXPECTED = {
     "sentiment_deploy": ("champion", {"package": [], "deploy": ["release"]}),
     "sentiment_release": ("by hand", {"look": [], "ask": [], "settle": ["settled"]}),
     "sentiment_experiment": ("by hand", {"plan": [], "trials": [], "try_one": [], "compare": []}),
+    "sentiment_score": ("by hand", {"plan": [], "score": [], "name_unread": []}),
     "sentiment_rollback": ("by hand", {"rollback": ["release"]}),
     "sentiment_maintain": ("cron 0 0 * * *", {"maintain": []}),
 }
@@ -117,6 +118,9 @@ def test_forms_refuse_what_makes_no_sense(dags: dict[str, Any]) -> None:
         ("sentiment_ingest", "files", "one.csv"),
         ("sentiment_release", "batch", "shop.csv"),
         ("sentiment_experiment", "study", "everything"),
+        ("sentiment_score", "input", ""),
+        ("sentiment_score", "version", "champion"),
+        ("sentiment_score", "keep", "id"),
     ):
         with pytest.raises(ParamValidationError):
             dags[dag_id].params.get_param(name).resolve(value)

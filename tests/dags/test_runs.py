@@ -203,3 +203,32 @@ def test_a_retraining_searches_first_when_it_is_asked_to(run: Run, root: Path, p
     again = run("sentiment_retrain", tune=True, promote=False)[2]
     assert again["search.choose"] == chosen, "a finished search is not repeated"
     assert again["train"]["run_id"] == said["train"]["run_id"]
+
+
+def test_a_table_is_scored_and_a_retry_goes_on_where_it_was(
+    run: Run, root: Path, platform: Settings, tmp_path: Path
+) -> None:
+    registry = Registry(platform)
+    if registry.champion_or_none() is None:
+        write_sample(root / "inbox" / "film.csv", "film", 1_500, seed=1)
+        run("sentiment_ingest")
+        run("sentiment_retrain")
+    state, _, said = run("sentiment_score")
+    champion = registry.champion().version
+    assert (state, said["score"]["model_version"]) == ("success", champion), said["log"][-3000:]
+    assert said["plan"]["given"].startswith("reviews@v"), "the latest snapshot is chosen once"
+    output = Path(said["score"]["output"])
+    assert output == root / "scores" / f"{said['plan']['given']}-model-v{champion}"
+    assert said["score"]["rows"] > 1_000
+    written = {path: path.stat().st_mtime_ns for path in output.glob("*.parquet")}
+    again = run("sentiment_score")[2]
+    assert again["score"] == said["score"]
+    assert {path: path.stat().st_mtime_ns for path in output.glob("*.parquet")} == written
+
+    (tmp_path / "in").mkdir()
+    write_sample(tmp_path / "in" / "hotel.csv", "hotel", 50, seed=5)
+    (tmp_path / "in" / "empty.csv").touch()
+    state, tasks, said = run("sentiment_score", input=str(tmp_path / "in"), output=str(tmp_path / "out"))
+    assert (state, tasks["score"], tasks["name_unread"]) == ("failed", "success", "failed")
+    assert said["score"]["rows"] == 50
+    assert "empty.csv is empty" in said["log"]

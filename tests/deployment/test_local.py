@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -19,13 +18,15 @@ import httpx
 import psutil
 import pytest
 from bentos import BuiltBentos, altered
+from landed import landed
 
 from sentiment.deployment import deploy, free_port, status, stop
 from sentiment.deployment.backend import environment
 from sentiment.deployment.state import DeploymentFiles
 from sentiment.errors import ServiceError
 from sentiment.ledger import Ledger
-from sentiment.settings import Settings, load_settings
+from sentiment.serving.keys import create
+from sentiment.settings import ServingSettings, Settings, load_settings
 from sentiment.storage import Storage
 
 PROCESSES = 3  # the daemon, and the leader and the worker of one Bento
@@ -122,9 +123,8 @@ def test_a_bento_is_deployed_and_its_answers_are_logged(running: Settings, bento
     answer = httpx.post(f"{release.url}/predict", json={"text": "a superb story"}).json()
     assert (answer["label"], answer["model_version"]) == ("positive", "1")
 
-    landing = Path(running.storage.root) / "landing" / "predictions"
-    assert until(lambda: landing.is_dir() and any(landing.iterdir()), 10)
-    (line,) = [json.loads(line) for file in landing.iterdir() for line in file.read_text().splitlines()]
+    assert until(lambda: bool(landed(running)), 10)
+    (line,) = landed(running)
     assert line["request_id"] == answer["request_id"]
 
     now = status(running)
@@ -272,3 +272,17 @@ def test_a_damaged_state_file_is_as_if_there_were_none(settings: Settings) -> No
     assert files.status().release is None
     (files.folder / "desired.json").write_text('{"unknown": 1}')
     assert files.wanted() is None
+
+
+def test_with_keys_each_bento_still_proves_itself_and_nobody_else_gets_in(bentos: BuiltBentos, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    key = create(file, name="shop").key
+    base = settings_in(tmp_path)
+    settings = base.model_copy(update={"serving": ServingSettings(keys_file=str(file))})
+    try:
+        url = deploy(settings, bentos.first).url
+        assert httpx.post(f"{url}/predict", json={"text": "fine"}, timeout=10).status_code == 401
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx.post(f"{url}/predict", json={"text": "fine"}, headers=headers, timeout=10).status_code == 200
+    finally:
+        stop(settings)

@@ -1,6 +1,7 @@
 """What holds of drift signals, verdicts and words for any input."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from sentiment.drift.accuracy import Accuracy, measure_accuracy, sure_loss
 from sentiment.drift.calibration import holm
 from sentiment.drift.check import judge_drift
+from sentiment.drift.descriptors import markup_shares, word_counts
 from sentiment.drift.sample import Sample, measure
 from sentiment.drift.signals import compare, mix_shift, value_shift
 from sentiment.drift.verdict import DriftVerdict
@@ -136,3 +138,29 @@ def test_any_texts_can_be_compared(reference: list[str], current: list[str]) -> 
     assert names[:3] == ["text", "word", "characters"]
     for side in crossed_unknown_share(reference=reference, current=current):
         assert np.all((side >= 0) & (side <= 1))
+
+
+@unhurried
+@given(st.lists(st.text(max_size=40), max_size=12))
+def test_words_are_those_that_split_gives_whatever_the_characters(written: list[str]) -> None:
+    assert word_counts(written).tolist() == [len(text.split()) for text in written]
+
+
+def test_every_white_space_of_python_parts_words() -> None:
+    for code in range(0x110000):
+        if chr(code).isspace():
+            assert word_counts([f"a{chr(code)}b", "c"]).tolist() == [2, 1]
+    assert word_counts(["", " ", "\ud800 \U0001f600", "a" * 300_000, "b c"]).tolist() == [0, 0, 2, 1, 2]
+
+
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|&#?\w{2,8};|https?://\S+|www\.\S+")
+_pieces = st.sampled_from(
+    ["<br />", "<", ">", "&amp;", "&", ";", "http://", "www.", "x", " ", "<a href='?b&lt;'>", "\n"]
+)
+
+
+@unhurried
+@given(st.lists(st.lists(_pieces, max_size=8).map("".join), max_size=6))
+def test_markup_is_what_one_expression_finds(written: list[str]) -> None:
+    plain = [sum(len(found[0]) for found in _MARKUP.finditer(text)) / max(len(text), 1) for text in written]
+    assert markup_shares(written).tolist() == plain

@@ -1,5 +1,6 @@
 """Redaction holds for whatever surrounds the personal data, and is the same one text or a column at a time."""
 
+import re
 from collections import Counter
 from datetime import date, time
 from ipaddress import IPv6Address
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from sentiment.reviews.redaction import redact, redact_all
+from sentiment.redaction import KEYS, redact
+from sentiment.reviews.redaction import redact_all
 
 WORDS = st.text(alphabet="abc xyz,.!?\n", max_size=20).map(lambda words: f"{words} ")
 LOCAL = st.from_regex(r"[a-z][a-z0-9._+]{0,10}[a-z0-9]", fullmatch=True)
@@ -53,3 +55,10 @@ def test_a_column_is_redacted_as_its_texts_and_twice_is_once(texts: list[str | N
 def test_ordinary_numbers_and_dates_are_left(number: int, cents: int, day: date, at: time, rating: int) -> None:
     text = f"{number} {number:,}.{cents:02} {day} {day:%d/%m/%Y} {day:%d.%m.%Y} {at:%H:%M:%S} {rating}/10 {rating}.5"
     assert redact(text) == (text, Counter())
+
+
+@given(WORDS, st.from_regex(re.compile(KEYS, re.IGNORECASE), fullmatch=True), st.sampled_from([": ", "=", '":"']))
+def test_a_user_id_is_found_by_its_key_however_that_is_written(before: str, key: str, sign: str) -> None:
+    clean, counts = redact(f"{before}{key}{sign}A1B2C3")
+    assert clean == f"{before}{key}{sign}[user]"
+    assert counts == {"user_id": 1}

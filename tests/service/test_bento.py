@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,17 +12,17 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from bentos import UNSURE, BuiltBentos, Shelf
+from landed import landed
+from served import Served, running, serve
 
 from sentiment.cleaning import Cleaning
-from sentiment.deployment.backend import environment
-from sentiment.deployment.ports import free_port
 from sentiment.errors import IntegrityError
 from sentiment.labels import LabelScheme
 from sentiment.packaging import package
@@ -29,7 +31,6 @@ from sentiment.reviews.ingest import ingest
 from sentiment.reviews.table import Quarantine, parse_snapshot, read_snapshot
 from sentiment.settings import Settings, TrainingSettings, load_settings
 from sentiment.storage import Storage
-from sentiment.supervisor import Service
 from sentiment.training.model import compile_scorer, fit
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,59 +39,13 @@ FORBIDDEN = ("pandas", "sklearn", "scipy", "mlflow", "evidently", "airflow", "sk
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class Served:
-    client: httpx.Client
-    service: Service
-    settings: Settings
-
-
 @pytest.fixture(scope="module")
 def served(bentos: BuiltBentos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The first Bento, served by BentoML in a process of its own."""
     folder = tmp_path_factory.mktemp("served")
     settings = load_settings(storage={"root": str(folder / "var")}, serving={"max_batch": 8, "log_flush_seconds": 0.2})
-    service, url = serve(bentos.first.path, folder, settings)
-    try:
-        with httpx.Client(base_url=url, timeout=10) as client:
-            wait_ready(client, service)
-            yield Served(client, service, settings)
-    finally:
-        service.stop()
-
-
-def serve(path: str, folder: Path, settings: Settings) -> tuple[Service, str]:
-    port = free_port("127.0.0.1")
-    service = Service(
-        "the Bento",
-        [sys.executable, "-m", "bentoml", "serve", path, "--host", "127.0.0.1", "--port", str(port)],
-        log_path=folder / "bento.log",
-        env={
-            **environment(settings),
-            "BENTOML_HOME": str(folder / "home"),
-            "BENTOML_DO_NOT_TRACK": "True",
-            "OTEL_SDK_DISABLED": "true",
-        },
-    )
-    service.start()
-    return service, f"http://127.0.0.1:{port}"
-
-
-def wait_ready(client: httpx.Client, service: Service, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        service.check_alive()
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail(f"not ready in {seconds} s:\n{service.last_lines()}")
-
-
-def landed(settings: Settings, kind: str = "predictions") -> list[dict[str, object]]:
-    folder = Path(settings.storage.root) / "landing" / kind
-    return [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+    with running(bentos.first.path, folder, settings) as served:
+        yield served
 
 
 def test_it_answers_as_the_pipeline_does(served: Served, bentos: BuiltBentos) -> None:
@@ -119,8 +74,10 @@ def test_answers_land_in_the_prediction_log(served: Served) -> None:
         assert time.monotonic() < deadline, "the answer never landed"
         time.sleep(0.05)
     (line,) = found
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", str(line.pop("predicted_at")))
-    assert line == {**answer, "text": text}
+    assert timedelta() <= datetime.now(UTC) - line.pop("predicted_at") < timedelta(minutes=1)
+    assert line.pop("text_sha256") == hashlib.sha256(text.encode()).hexdigest()
+    line.pop("unknown_share")
+    assert {**line, "probabilities": dict(line["probabilities"])} == {**answer, "text": text}
 
 
 def test_a_probe_is_answered_but_not_logged(served: Served) -> None:
@@ -128,64 +85,6 @@ def test_a_probe_is_answered_but_not_logged(served: Served) -> None:
     assert reply.status_code == 200
     time.sleep(0.5)
     assert "only a probe" not in {line["text"] for line in landed(served.settings)}
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "says"),
-    [
-        ("/predict", {"text": 5}, 400, "valid string"),
-        ("/predict", {}, 400, "Field required"),
-        ("/predict", {"text": "x" * 50_001}, 413, "50001 characters, at most 50000"),
-        ("/predict_batch", {"texts": []}, 422, "at least one"),
-        ("/predict_batch", {"texts": ["a"] * 9}, 413, "9 texts, at most 8"),
-        ("/predict_batch", {"texts": ["a", "x" * 50_001]}, 413, "Text 1 has 50001"),
-        ("/predict_batch", {"texts": "one"}, 400, "valid array"),
-        ("/predict_batch", {"texts": ["one", None]}, 400, "valid string"),
-        ("/feedback", {"request_id": "ab" * 16}, 400, "Field required"),
-        ("/feedback", {"request_id": 5, "label": "positive"}, 400, "valid string"),
-        ("/feedback", {"request_id": "../../keys", "label": "positive"}, 422, "32 hexadecimal"),
-        ("/feedback", {"request_id": "ab" * 16, "label": "great"}, 422, "none of negative, positive"),
-        ("/feedback", {"request_id": "ab" * 16, "label": "positive", "comment": "x" * 2_001}, 413, "2001 characters"),
-        ("/feedback", {"request_id": "ab" * 16, "label": "positive", "reporter": "x" * 201}, 413, "at most 200"),
-    ],
-)
-def test_what_it_cannot_answer_it_refuses_in_words(
-    served: Served, path: str, body: object, status: int, says: str
-) -> None:
-    reply = served.client.post(path, json=body)
-    assert reply.status_code == status
-    assert "json" in reply.headers["content-type"]
-    assert says in json.dumps(reply.json())
-
-
-@pytest.mark.parametrize("body", [b'{"text": "half', b"\xff\xfe\x00", b'{"text": "\\ud800"}', b"[]"])
-def test_a_body_that_is_not_the_json_asked_for_is_refused(served: Served, body: bytes) -> None:
-    reply = served.client.post("/predict", content=body, headers={"content-type": "application/json"})
-    assert reply.status_code == 400
-    assert reply.json()["detail"]
-
-
-@pytest.mark.parametrize(
-    "kind", ["multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
-)
-def test_a_form_is_refused_in_words(served: Served, kind: str) -> None:
-    reply = served.client.post("/predict", content=b'{"text": "fine"}', headers={"content-type": kind})
-    assert reply.status_code == 415
-    assert "application/json" in reply.json()["detail"]
-
-
-def test_a_huge_body_is_refused_and_the_service_goes_on(served: Served) -> None:
-    def stream() -> Iterator[bytes]:
-        for _ in range(20):
-            yield b"x" * 1024 * 1024
-
-    for content in (b"x" * 20 * 1024 * 1024, stream()):
-        try:
-            status = served.client.post("/predict", content=content).status_code
-        except httpx.TransportError:  # it may hang up on who goes on sending
-            status = 413
-        assert status == 413
-    assert served.client.post("/predict", json={"text": "fine"}).status_code == 200
 
 
 def wait_landed(served: Served, kind: str, lines: int) -> None:
@@ -216,10 +115,8 @@ def test_feedback_becomes_a_labelled_review_and_who_gave_it_stays_unknown(served
     )
     say(served, "so bad it is good", "positive", address="2001:db8::7")
     wait_landed(served, "feedback", 2)
-    folder = Path(served.settings.storage.root, "landing", "feedback")
-    assert not any(
-        sign in path.read_text() for path in folder.iterdir() for sign in ("ann@x.org", "203.0.113", "2001:")
-    )
+    said = str(landed(served.settings, "feedback"))
+    assert [sign for sign in ("ann@", "203.0.113", "2001:") if sign in said] == []
     wait_landed(served, "predictions", 2)
     result = ingest(served.settings)
     assert result.feedback == {"received": 2, "accepted": 2, "agreeing": 0, "held": 0, "waiting": 0}
@@ -250,40 +147,6 @@ def test_a_poisoned_burst_from_one_address_leaves_at_most_the_cap(served: Served
     assert set(reasons) <= {"burst", "over_cap"}
 
 
-def test_without_the_prediction_log_feedback_is_refused_in_words(
-    bentos: BuiltBentos, tmp_path: Path, settings: Settings
-) -> None:
-    quiet = load_settings(storage=settings.storage.model_dump(), serving={"log_predictions": False})
-    service, url = serve(bentos.first.path, tmp_path, quiet)
-    try:
-        with httpx.Client(base_url=url, timeout=10) as client:
-            wait_ready(client, service)
-            reply = client.post("/feedback", json={"request_id": "ab" * 16, "label": "positive"})
-            assert (reply.status_code, reply.headers["content-type"]) == (503, "application/problem+json")
-            assert "serving.log_predictions" in reply.json()["detail"]
-    finally:
-        service.stop()
-
-
-def test_it_says_which_model_answers(served: Served, bentos: BuiltBentos) -> None:
-    facts = served.client.get("/model").json()
-    assert facts == served.client.post("/model").json()
-    assert facts["model_version"] == "1"
-    assert facts["snapshot"] == "reviews@v1"
-    assert facts["run_id"] == "run-1"
-    assert facts["scorer_digest"] == bentos.shelf.version("1").digest
-    assert facts["bento_digest"] == bentos.first.digest
-    assert facts["min_confidence"] == UNSURE
-
-
-def test_the_api_page_says_what_an_unsure_answer_is(served: Served) -> None:
-    schemas = served.client.get("/docs.json").json()["components"]["schemas"]
-    assert "also of an answer that is unsure" in schemas["Prediction"]["properties"]["label"]["description"]
-    assert "better left to a person" in schemas["Prediction"]["properties"]["abstained"]["description"]
-    assert "abstained" in schemas["Prediction"]["required"]
-    assert "more probable" in schemas["ModelFactsIODescriptor"]["properties"]["min_confidence"]["description"]
-
-
 def test_metrics_count_requests_and_predictions(served: Served) -> None:
     def value(sample: str) -> float:
         found = re.search(rf"^{re.escape(sample)} (\S+)$", served.client.get("/metrics").text, re.MULTILINE)
@@ -310,10 +173,12 @@ def test_metrics_count_requests_and_predictions(served: Served) -> None:
     assert "sentiment_feedback_log_dropped_total 0" in text
 
 
-def test_its_page_may_not_load_anything_from_elsewhere(served: Served) -> None:
-    policy = served.client.get("/").headers["content-security-policy"]
-    assert policy.startswith("default-src 'self'")
-    assert "http" not in policy
+def test_what_others_asked_is_not_shown_unless_it_is_wanted(served: Served) -> None:
+    served.client.post("/predict", json={"text": "my secret diary"})
+    reply = served.client.get("/recent")
+    assert (reply.status_code, reply.headers["content-type"]) == (404, "application/problem+json")
+    assert "serving.show_recent" in reply.json()["detail"]
+    assert served.client.get("/model").json()["features"]["recent"] is False
 
 
 def test_malformed_requests_leave_no_text_in_the_log(served: Served) -> None:
@@ -328,18 +193,30 @@ def test_the_served_process_has_none_of_the_training_stack_in_memory(served: Ser
     assert [name for name in FORBIDDEN if f"/site-packages/{name}/" in maps] == []
 
 
-def test_the_bento_stands_alone(bentos: BuiltBentos) -> None:
-    """Everything it imports of ours is inside it, and none of the training stack is imported."""
+def test_the_bento_stands_alone(bentos: BuiltBentos, tmp_path: Path) -> None:
+    """Everything it imports of ours is inside it, and none of the training stack is imported to answer anything."""
     code = (
         "import json, sys\n"
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(getattr(f, '__module__', '')).lower()]\n"
-        "import bento.service\n"
+        "from starlette.testclient import TestClient\n"
+        "from bento.service import SentimentService\n"
+        "with TestClient(SentimentService.to_asgi(is_main=True)) as client:\n"
+        "    said = [client.post(path, json={'text': 'fine'}) for path in ('/predict', '/explain')]\n"
+        "    said += [client.post('/predict_batch', json={'texts': ['fine'] * 20})]\n"
+        "    said += [client.post('/feedback', json={'request_id': 'ab' * 16, 'label': 'positive'})]\n"
+        "    said += [client.get(path) for path in ('/model', '/docs.json', '/readyz', '/nowhere')]\n"
+        "print(json.dumps([reply.status_code for reply in said]))\n"
         "print(json.dumps({n: getattr(m, '__file__', None) for n, m in sys.modules.items()}))\n"
     )
     source = Path(bentos.first.path) / "src"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True)
+    env = {**os.environ, "SENTIMENT_STORAGE__ROOT": str(tmp_path / "var"), "BENTOML_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=source, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    modules = json.loads(done.stdout.splitlines()[-1])
+    *_, statuses, listed = done.stdout.splitlines()
+    assert json.loads(statuses) == [200, 200, 200, 202, 200, 200, 200, 404]
+    modules = json.loads(listed)
     ours = {name: path for name, path in modules.items() if name.split(".")[0] in ("sentiment", "bento")}
     assert "sentiment.serving.scorer" in ours
     assert [path for path in ours.values() if not path.startswith(str(source))] == []

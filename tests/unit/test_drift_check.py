@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from sentiment.drift.accuracy import estimate_accuracy, measure_accuracy, sure_loss
 from sentiment.drift.check import judge_drift, judge_samples
-from sentiment.drift.run import scored
 from sentiment.drift.sample import Sample, measure
+from sentiment.drift.scoring import scored
 from sentiment.drift.signals import Signal
 from sentiment.drift.significance import judge_signals
 from sentiment.drift.verdict import Confirmation, DriftVerdict

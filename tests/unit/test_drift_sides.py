@@ -23,6 +23,7 @@ from sentiment.registry import Registry
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.predictions import ingest_predictions
 from sentiment.reviews.sample import generate, write_sample
+from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 from sentiment.training.promotion import judge, promote
@@ -139,6 +140,20 @@ def test_a_window_is_sampled_evenly_from_its_beginning_to_its_end(settings: Sett
     assert all(100 <= count <= 200 for count in pd.cut(places, 4).value_counts()), "not only the newest"
     newest = read_side(settings, WindowSide(START, START + timedelta(days=7), answered_by="2"), most=600, role="x")
     assert newest.rows == ()
+
+
+def test_answers_without_their_text_are_no_texts_of_a_window(settings: Settings) -> None:
+    hashing = load_settings(storage=settings.storage.model_dump(), serving={"log_predictions": "hash"})
+    log = PredictionLog(hashing)
+    for number in range(50):
+        log.record(Answer(f"h{number}", f"hashed {number}", "positive", 0.5, {"positive": 0.5}, "1", START))
+    log.close()
+    ingest_predictions(settings)
+    window = WindowSide(START, START + timedelta(days=7))
+    assert read_side(settings, window, most=600, role="current").rows == ()
+    add_predictions(settings, "film", 30, seed=1, at=START)
+    kept = read_side(settings, window, most=600, role="current")
+    assert (len(kept.rows), kept.of) == (30, 30)
 
 
 def test_ratings_and_own_words_of_a_file_are_labels_as_in_ingest(tmp_path: Path) -> None:

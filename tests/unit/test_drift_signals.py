@@ -8,6 +8,7 @@ from sentiment.drift.calibrations import FOLDER, calibrated, nearest_size
 from sentiment.drift.check import judge_samples
 from sentiment.drift.sample import LANGUAGE_ROWS, Sample, measure
 from sentiment.drift.signals import Signal, compare, mix_shift, text_shift, value_shift, word_shift
+from sentiment.drift.signals.permutations import tail
 from sentiment.reviews.sample import generate
 from sentiment.settings import DriftPolicy, Settings
 from sentiment.storage import Storage
@@ -164,6 +165,38 @@ def test_sides_with_few_words_or_the_same_ones_claim_nothing(texts: list[str]) -
         assert not any(signal.counts for signal in verdict.signals)
 
 
+@pytest.mark.parametrize(("rows", "moved"), [((150, 90), False), ((90, 150), True), ((120, 120), False)])
+def test_both_tests_of_words_give_what_their_definitions_give(rows: tuple[int, int], moved: bool) -> None:
+    """The same deals, multiplied out in double precision, text by text and word by word."""
+    old, new = measure(films(rows[0], seed=30)), measure(films(rows[1], seed=31))
+    if moved:
+        new = measure([f"{text} bargain" if number % 9 == 0 else text for number, text in enumerate(new.texts)])
+    rng = np.random.default_rng(20_260_101)
+    sides = [np.repeat([0, 1], rows), *np.zeros((200, sum(rows)))]
+    for side in sides[1:]:
+        side[rng.choice(sum(rows), rows[1], replace=False)] = 1
+    everything = np.vstack([old.features.toarray(), new.features.toarray()]).astype(np.float64)
+    squared, rise = np.array([_defined(everything, side) for side in sides]).T
+    text, word = (of(name, old, new) for name in ("text", "word"))
+    assert text.p_value == pytest.approx(tail(squared[0], squared[1:]), rel=1e-3)
+    assert word.p_value == pytest.approx(tail(rise[0], rise[1:]), rel=1e-9)
+    assert word.distance == pytest.approx(rise[0], abs=1e-12)
+    alike = everything[: rows[0]] @ everything[: rows[0]].T
+    assert text.reference == pytest.approx((alike.sum() - rows[0]) / (rows[0] * (rows[0] - 1)), abs=1e-8)
+
+
+def _defined(everything: np.ndarray, side: np.ndarray) -> tuple[float, float]:
+    """The unbiased squared discrepancy of two sides, and the largest rise of a word, by their definitions."""
+    kernel, n, m = everything @ everything.T, int((side == 0).sum()), int((side == 1).sum())
+    within = [(kernel[np.ix_(side == s, side == s)].sum() - size) / (size * (size - 1)) for s, size in ((0, n), (1, m))]
+    between = kernel[np.ix_(side == 0, side == 1)].mean()
+    has, total = everything > 0, (everything > 0).sum(axis=0)
+    uncommon = (total >= 3) & (total <= 0.5 * len(side))
+    shares = [has[side == s][:, uncommon].mean(axis=0) for s in (0, 1)]
+    rises = (np.arcsin(np.sqrt(shares[1])) - np.arcsin(np.sqrt(shares[0]))) * 2 / np.pi
+    return within[0] + within[1] - 2 * between, max(float(rises.max()), 0.0)
+
+
 # -- calibration -------------------------------------------------------------------------------------------
 
 
@@ -226,7 +259,7 @@ def test_a_calibration_is_made_once_for_a_champion_and_read_afterwards(settings:
     storage, reference = Storage(settings), answered(np.random.default_rng(14), 300)
 
     def ask(champion: str = "a1", rows: int = 120) -> object:
-        return calibrated(storage, reference, champion=champion, current_rows=rows, policy=POLICY)
+        return calibrated(storage, reference, identity="rows", champion=champion, current_rows=rows, policy=POLICY)
 
     made = ask()
     kept = storage.list(FOLDER)

@@ -114,6 +114,25 @@ def test_feedback_whose_prediction_never_comes_or_is_too_old_is_given_up(setting
     assert refused(settings) == {"unmatched": 1}
 
 
+def test_feedback_on_an_answer_without_its_text_is_held_at_once_and_trains_nothing(settings: Settings) -> None:
+    facts = {"label": "positive", "score": 0.9, "model_version": "1", "predicted_at": NOW.isoformat()}
+    hashed = {"request_id": "id of Secret", "text": None, "text_sha256": "ab" * 32, **facts}
+    land(settings, "predictions", hashed)
+    answered(settings, "Plain")
+    land(settings, "feedback", said("Secret"), said("Secret", "positive", reporter="bob"), said("Plain"))
+    result = ingest(settings)
+    assert outcomes(result) == {"received": 3, "accepted": 1, "held": 2}
+    assert result.refused == {"text_not_kept": 2}
+    assert reviews(settings) == [("Plain", "negative")]
+    assert outcomes(ingest(settings)) == {}
+    batches = list_refused(Storage(settings))
+    assert {reason for batch in batches for reason in batch.reasons} == {"text_not_kept"}
+    for batch in batches:
+        assert replay(settings, batch=batch.batch).accepted == 0, "an operator cannot make a review of it either"
+    land(settings, "feedback", *(said("Plain", reporter=name) for name in "defg"))
+    assert outcomes(ingest(settings)) == {"received": 4, "agreeing": 4}, "what was held counts against nobody"
+
+
 def test_the_contract_holds_for_feedback_too(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     path.write_text("text,label\nKnown,pos\nKnown too,pos\n")
@@ -349,7 +368,8 @@ def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
     land(settings, "feedback", said("Fine"))
     damaged = land(settings, "feedback", {**said("Fine"), **change})
     assert outcomes(ingest(settings)) == {"received": 1, "accepted": 1}
-    assert Storage(settings).list("landing") == [f"landing/rejected/{damaged.name}"]
+    rejected = f"landing/rejected/{damaged.name}"
+    assert Storage(settings).list("landing") == [rejected, f"{rejected}.reason.json"]
 
 
 def test_dropped_feedback_does_not_come_back(settings: Settings) -> None:

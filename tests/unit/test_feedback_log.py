@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from landed import landed as what_landed
 
 from sentiment.serving.feedback import KEY, Feedback, FeedbackLog, network_of
 from sentiment.settings import Settings
@@ -17,27 +20,26 @@ def feedback(*, reporter: str = "", address: str = "203.0.113.7", comment: str =
     return Feedback("ab" * 16, "negative", comment, reporter, address, datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC))
 
 
-def landed(settings: Settings, *given: Feedback) -> list[dict[str, str]]:
+def landed(settings: Settings, *given: Feedback) -> list[dict[str, Any]]:
     log = FeedbackLog(settings)
     for one in given:
         log.record(one)
     log.close()
     assert log.written == len(given)
-    folder = Path(settings.storage.root, "landing", "feedback")
-    lines = [json.loads(line) for path in sorted(folder.iterdir()) for line in path.read_text().splitlines()]
-    for path in folder.iterdir():
+    found = what_landed(settings, "feedback")
+    for path in Path(settings.storage.root, "landing", "feedback").iterdir():
         path.unlink()
-    return lines
+    return found
 
 
 def test_feedback_lands_without_address_or_id(settings: Settings) -> None:
-    [line] = landed(settings, feedback(reporter="ann@example.org", comment="Ironic."))
+    [line] = landed(settings, feedback(reporter="ann@example.org", comment="Ironic. Ask bob@example.org \ud800"))
     hashes = line.pop("reporter"), line.pop("client")
     assert line == {
         "request_id": "ab" * 16,
         "label": "negative",
-        "comment": "Ironic.",
-        "received_at": "2030-05-06T07:08:09+00:00",
+        "comment": "Ironic. Ask [email] ?",
+        "received_at": datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC),
     }
     assert len({*hashes}) == 2
     assert all(len(digits) == 32 and int(digits, 16) for digits in hashes)
@@ -63,18 +65,47 @@ def test_an_id_that_looks_like_an_address_is_another_reporter(settings: Settings
     assert by_id["client"] == by_address["client"]
 
 
-def test_feedback_waits_while_the_key_cannot_be_read(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, tried = Storage.read, []
+def test_feedback_waits_while_the_key_cannot_be_read_and_tells_the_disk_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, tried, back = Storage.read, [], threading.Event()
 
     def away(self: Storage, path: str) -> bytes:
         tried.append(path)
-        if len(tried) == 1:
+        if not back.is_set():
             raise OSError("the storage is away")
         return read(self, path)
 
     monkeypatch.setattr(Storage, "read", away)
-    assert len(landed(settings, feedback())) == 1
-    assert len(tried) > 1
+    log = FeedbackLog(settings)
+    log.record(feedback(reporter="ann@example.org"))
+    deadline = time.monotonic() + 20
+    while len(tried) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (log.waiting, log.queued, log.spooled_bytes) == (1, 1, 0)
+    assert list(settings.local_dir.rglob("*.lines")) == []
+    back.set()
+    log.close()
+    assert log.written == 1
+
+
+def test_what_is_spooled_says_who_it_was_as_little_as_what_lands(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Storage, path: str, data: bytes) -> None:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr(Storage, "write", away)
+    log = FeedbackLog(settings)
+    log.record(feedback(reporter="ann@example.org", comment="bob@example.org"))
+    deadline = time.monotonic() + 20
+    while log.queued and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (segment,) = settings.local_dir.rglob("*.lines")
+    assert "[email]" in segment.read_text()
+    assert [secret for secret in ("ann@", "bob@", "203.0.113") if secret in segment.read_text()] == []
+    log.close(timeout=0.5)
+    assert (log.waiting, log.dropped) == (1, 0)
 
 
 @pytest.mark.parametrize(

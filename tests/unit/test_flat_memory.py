@@ -1,11 +1,14 @@
 """Ingest holds a bounded part of a file in memory, however long the file or its texts are."""
 
 import json
+import os
 import random
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +85,35 @@ def test_the_peak_does_not_grow_with_the_file(tmp_path: Path) -> None:
         assert int(accepted) == rows
         peaks.append(float(peak))
     assert peaks[1] - peaks[0] < 200, peaks  # holding the larger file would take 400 MB more
+
+
+SCORING_PEAK = r"""
+import re, sys
+from pathlib import Path
+from bentos import stock
+from sentiment.scoring.run import score
+from sentiment.settings import load_settings
+
+shelf = stock(Path(sys.argv[2], "shelf"), load_settings(training={"min_documents": 1}))
+result = score(load_settings(data={"batch_rows": 2_000}), sys.argv[1], f"{sys.argv[2]}/scores", registry=shelf)
+print(result.rows, int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
+"""
+
+
+def test_the_peak_of_scoring_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (8_000, 60_000):
+        path = tmp_path / f"{rows}.parquet"
+        with pq.ParquetWriter(
+            path, pa.schema([("text", pa.string())]), compression="none", use_dictionary=False
+        ) as file:
+            for start in range(0, rows, 2_000):
+                texts = [f"{number} {'wonderful ' * 200}" for number in range(start, start + 2_000)]
+                file.write_table(pa.table({"text": texts}))
+        command = [sys.executable, "-c", SCORING_PEAK, path, tmp_path / f"var{rows}"]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+        scored, peak = done.stdout.split()
+        assert int(scored) == rows
+        peaks.append(float(peak))
+    assert peaks[1] - peaks[0] < 50, peaks  # holding the bytes of the larger file would take 100 MB more

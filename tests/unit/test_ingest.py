@@ -2,11 +2,13 @@
 
 import csv
 import gzip
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,6 +16,7 @@ from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sentiment import delta
@@ -23,7 +26,7 @@ from sentiment.reviews import inbox as inbox_module
 from sentiment.reviews import landing as landing_module
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.lock import exclusive
-from sentiment.reviews.predictions import ingest_predictions, read_predictions
+from sentiment.reviews.predictions import PREDICTIONS_SCHEMA, Predictions, ingest_predictions, read_predictions
 from sentiment.reviews.sample import write_sample
 from sentiment.reviews.table import (
     REVIEWS_SCHEMA,
@@ -34,6 +37,7 @@ from sentiment.reviews.table import (
     parse_snapshot,
     read_snapshot,
 )
+from sentiment.serving.predictions import Answer, PredictionLog
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 
@@ -360,13 +364,27 @@ def test_predictions_killed_before_the_files_are_deleted_are_not_counted_twice(
         {"row": record(9, score=1.5)},
         {"row": record(9, score=float("nan"))},
         {"row": record(9, text=None)},
+        {"row": record(9, text=1)},
+        {"row": record(9, unknown_share=1.5)},
         {"row": record(9, abstained="no")},
         {"row": record(9, predicted_at="2026-03-01T12:00:00")},
         {"row": {"request_id": "r9"}},
         {"row": [1]},
         {},
     ],
-    ids=["half written", "score", "nan", "no text", "abstained", "local time", "fields missing", "no object", "empty"],
+    ids=[
+        "half written",
+        "score",
+        "nan",
+        "no text",
+        "text",
+        "unknown share",
+        "abstained",
+        "local time",
+        "fields missing",
+        "no object",
+        "empty",
+    ],
 )
 def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
     settings: Settings, bad: dict[str, Any], caplog: pytest.LogCaptureFixture
@@ -374,9 +392,89 @@ def test_a_landing_file_that_is_damaged_is_kept_aside_and_the_others_move(
     good = land(settings, record(0))
     damaged = land(settings, *([bad["row"]] if "row" in bad else []), tail=bad.get("tail", ""))
     assert ingest_predictions(settings) == 1
-    assert names(settings, "landing") == [f"rejected/{damaged.name}"]
+    assert names(settings, "landing") == [f"rejected/{damaged.name}", f"rejected/{damaged.name}.reason.json"]
     assert f"{damaged.name} is not readable" in caplog.text
     assert not good.exists()
+    why = json.loads(Path(settings.storage.root, "landing", "rejected", f"{damaged.name}.reason.json").read_text())
+    assert why["table"] == "predictions"
+    assert why["reason"]
+    assert datetime.fromisoformat(why["at"]).tzinfo
+
+
+def logged(settings: Settings, *numbers: int, **serving: object) -> list[Path]:
+    """Let a server log answers; return the files it leaves."""
+    log = PredictionLog(load_settings(storage=settings.storage.model_dump(), serving=serving))
+    for n in numbers:
+        moment = MOMENT + timedelta(minutes=n)
+        log.record(Answer(f"r{n:03}", f"Good {n}", "positive", 0.75, {"positive": 0.75}, "3", moment, False, n / 10))
+    log.close()
+    return sorted(Path(settings.storage.root, "landing", "predictions").glob("*.parquet"))
+
+
+def test_files_of_old_and_new_servers_move_once_beside_each_other(settings: Settings) -> None:
+    land(settings, record(0))
+    (path,) = logged(settings, 1, 2)
+    content = path.read_bytes()
+    assert ingest(settings).predictions == 3
+    path.write_bytes(content)  # a server that was killed before it knew sends it again
+    assert ingest_predictions(settings) == 0
+    assert names(settings, "landing") == []
+    rows = read_predictions(Storage(settings))
+    assert rows["request_id"].tolist() == ["r000", "r001", "r002"]
+    assert rows["unknown_share"].tolist()[1:] == [0.1, 0.2]
+    assert rows["text_sha256"].tolist()[1] == hashlib.sha256(b"Good 1").hexdigest()
+    assert rows.loc[0, ["text_sha256", "unknown_share"]].isna().all()
+    assert rows["abstained"].tolist() == [None, False, False]
+    assert rows["predicted_at"].tolist()[2] == MOMENT + timedelta(minutes=2)
+
+
+def test_a_table_from_before_gets_the_new_columns_once_and_keeps_its_rows(settings: Settings) -> None:
+    storage = Storage(settings)
+    new = ("text_sha256", "unknown_share")
+    old = pa.schema([field for field in PREDICTIONS_SCHEMA if field.name not in new])
+    before = Table(storage, "predictions", old)
+    row: dict[str, Any] = {"request_id": "r000", "text": "Old", "label": "positive", "score": 0.5, "model_version": "1"}
+    row |= {"predicted_at": MOMENT, "ingested_at": MOMENT}
+    before.append(pd.DataFrame([row], columns=old.names), ids=["a"])
+    assert read_predictions(storage)["text_sha256"].isna().all(), "readable before anything is added"
+    for number in (1, 2):
+        logged(settings, number, log_predictions="hash")
+        assert ingest_predictions(settings) == 1
+    table = Predictions(storage).open()
+    assert table is not None
+    assert [field.name for field in table.schema().fields] == PREDICTIONS_SCHEMA.names
+    changes = [commit["operation"] for commit in Predictions(storage).commits()]
+    assert changes == ["WRITE", "WRITE", "WRITE", "CREATE TABLE"], "no commit but those that add rows"
+    rows = read_predictions(storage)
+    assert rows["request_id"].tolist() == ["r000", "r001", "r002"]
+    assert rows["text"].tolist()[0] == "Old"
+    assert rows["text"].isna().tolist() == [False, True, True]
+    assert rows["text_sha256"].notna().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("harm", ["cut", "hole", "nothing", "columns"])
+def test_a_parquet_file_that_is_damaged_is_kept_aside_and_the_others_move(settings: Settings, harm: str) -> None:
+    (path,) = logged(settings, 1)
+    data = path.read_bytes()
+    if harm == "columns":
+        file = BytesIO()
+        pq.write_table(pa.table({"request_id": ["r"], "text": ["Write to jane@example.org"]}), file)
+        data = file.getvalue()
+    harmed = {"cut": data[: len(data) // 2], "hole": data[:8] + bytes(60) + data[68:], "nothing": b""}.get(harm, data)
+    path.write_bytes(harmed)
+    land(settings, record(0))
+    assert ingest_predictions(settings) == 1
+    assert names(settings, "landing") == [f"rejected/{path.name}", f"rejected/{path.name}.reason.json"]
+    assert Path(settings.storage.root, "landing", "rejected", path.name).read_bytes() == harmed
+    assert ingest_predictions(settings) == 0
+
+
+def test_no_commit_reads_more_than_so_many_bytes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for minute in range(3):
+        land(settings, record(minute))
+    monkeypatch.setattr(landing_module, "BYTES_PER_COMMIT", 1)
+    assert ingest_predictions(settings) == 3
+    assert [commit["operation"] for commit in Predictions(Storage(settings)).commits()].count("WRITE") == 3
 
 
 def test_what_is_kept_aside_holds_no_personal_data(settings: Settings) -> None:

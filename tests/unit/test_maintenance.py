@@ -322,6 +322,18 @@ def test_local_copies_of_models_go_after_a_month(settings: Settings) -> None:
     assert not copy.exists()
 
 
+def test_what_drift_checks_measured_goes_after_a_month(settings: Settings) -> None:
+    registry, storage = registered(settings, "reviews@v1"), Storage(settings)
+    for name in ("a1/reference-0f.npz", "a1/6400-0f.json", "gone/labelled-0f.npz"):
+        storage.write(f"drift/calibrations/{name}", b"12345")
+    assert maintain(settings, now=NOW + timedelta(days=29), registry=registry).freed == {}
+    planned = maintain(settings, now=NOW + timedelta(days=31), registry=registry, dry_run=True)
+    assert len(storage.list("drift/calibrations")) == 3
+    result = maintain(settings, now=NOW + timedelta(days=31), registry=registry)
+    assert result.freed == planned.freed == {"drift/calibrations": maintenance.Freed(3, 15)}
+    assert storage.list("drift/calibrations") == []
+
+
 def test_the_command_tells_what_it_would_do_and_does_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

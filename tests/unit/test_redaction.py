@@ -8,9 +8,10 @@ from uuid import uuid4
 import pandas as pd
 import pytest
 
+from sentiment.redaction import redact
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.predictions import read_predictions
-from sentiment.reviews.redaction import redact, redact_all
+from sentiment.reviews.redaction import redact_all
 from sentiment.reviews.table import Quarantine, Reviews
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage

@@ -27,7 +27,7 @@ from sentiment.why import why
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-ANSWERED, WAITING = "a" * 32, "b" * 32
+ANSWERED, WAITING, HASHED, HASHED_WAITING = "a" * 32, "b" * 32, "e" * 32, "f" * 32
 Run = Callable[..., tuple[int, str]]
 
 
@@ -47,6 +47,10 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         asked = {f"{number:032x}": review.text for number, review in enumerate(generate("kitchen", 300, seed=9))}
         _answer(settings, {**asked, ANSWERED: "The lid leaks; write to eve@example.org."})
         ingest_predictions(settings)
+        hashing = load_settings(storage=settings.storage.model_dump(), serving={"log_predictions": "hash"})
+        _answer(hashing, {HASHED: "The spoon bent; write to eve@example.org."})
+        ingest_predictions(settings)
+        _answer(hashing, {HASHED_WAITING: "The fork bent; write to eve@example.org."})
         _answer(settings, {WAITING: "The handle broke; write to eve@example.org."})
         now = datetime.now(UTC)
         check_drift(settings, registry=registry, start=now - timedelta(hours=1), end=now + timedelta(hours=1))
@@ -81,7 +85,7 @@ def test_an_answer_leads_to_version_decision_run_and_files(loop: Settings, reque
     found = why(loop, request_id)
     assert found.answer is not None
     assert (found.answer.request_id, found.answer.label, found.answer.model_version) == (request_id, "negative", "1")
-    assert "[email]" in found.answer.text
+    assert "[email]" in (found.answer.text or "")
     champion = Registry(loop).champion()
     assert (found.version, found.run_id, found.snapshot) == ("1", champion.run_id, "reviews@v1")
     assert [(file.name, file.rows, file.by) for file in found.files] == [("film.csv", 1_500, "ingest")]
@@ -90,6 +94,18 @@ def test_an_answer_leads_to_version_decision_run_and_files(loop: Settings, reque
     assert found.decision["outcome"] == "promote"
     assert (found.cause, found.drift) == ("by hand", None)
     assert [entry.event for entry in found.entries] == ["trained", "registered", "decided", "promoted"]
+    json.dumps(found.to_dict())
+
+
+@pytest.mark.parametrize("request_id", [HASHED, HASHED_WAITING])
+def test_an_answer_whose_text_was_not_kept_is_told_without_it(loop: Settings, run: Run, request_id: str) -> None:
+    found = why(loop, request_id)
+    assert found.answer is not None
+    assert (found.answer.text, len(found.answer.text_sha256 or "")) == (None, 64)
+    assert found.version == "1"
+    status, said = run("why", request_id)
+    assert status == 0
+    assert "The text was not kept" in said
     json.dumps(found.to_dict())
 
 

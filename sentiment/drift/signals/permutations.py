@@ -11,22 +11,26 @@ from scipy.stats import pearson3, skew
 from sentiment.drift.signals.signal import unit
 
 PERMUTATIONS = 200
-_AT_ONCE = 50
 _SEED = 20_260_101
 
 
 @lru_cache(maxsize=1)
-def deals(rows: tuple[int, int]) -> tuple[NDArray[np.float32], ...]:
+def deals(rows: tuple[int, int]) -> NDArray[np.uint16]:
     """Deal ``sum(rows)`` texts to two sides `PERMUTATIONS` times, always in the same ways.
 
-    Returns arrays of shape (texts, some of the permutations), with ones for what goes to the second side. The last
-    ones are kept: all tests of a check deal the same rows.
+    Returns an array of shape (texts, permutations), with ones for what goes to the second side. The last one is
+    kept: all tests of a check deal the same rows.
     """
     rng = np.random.default_rng(_SEED)
-    dealt = np.zeros((PERMUTATIONS // _AT_ONCE, sum(rows), _AT_ONCE), dtype=np.float32)
-    for column in range(PERMUTATIONS):
-        dealt[column // _AT_ONCE, rng.choice(sum(rows), rows[1], replace=False), column % _AT_ONCE] = 1
-    return tuple(dealt)
+    dealt = np.zeros((PERMUTATIONS, sum(rows)), dtype=np.uint16)
+    for row in dealt:
+        row[rng.choice(sum(rows), rows[1], replace=False)] = 1
+    return np.ascontiguousarray(dealt.T)
+
+
+def with_actual(dealt: NDArray[np.uint16], rows: tuple[int, int]) -> NDArray[np.uint16]:
+    """Return deals with the actual one, of the first rows to the first side, before them."""
+    return np.column_stack((np.repeat(np.array([0, 1], np.uint16), rows), dealt))
 
 
 def tail(value: float, drawn: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from sentiment.drift.sample import Sample, word_rows
-from sentiment.drift.signals.permutations import deals, tail
+from sentiment.drift.signals.permutations import deals, tail, with_actual
 from sentiment.drift.signals.signal import Signal, unit
 from sentiment.features.clean import clean, words
 
@@ -34,54 +34,65 @@ def word_shift(name: str, *, reference: Sample, current: Sample) -> Signal:
     texts = Presence(sparse.vstack([old, new], format="csr"))
     if not len(texts.columns):
         return nothing
-    actual = np.zeros((sum(rows), 1), dtype=np.float32)
-    actual[rows[0] :] = 1
-    counts = texts.counts(actual)
-    rises = _rises(*counts, rows=rows)[:, 0]
+    dealt = texts.counts(with_actual(deals(rows), rows))
+    now = dealt[:, 0].astype(np.int64)
+    before = texts.total - now
+    rises = _rises(before, now, rows=rows)
     place = int(rises.argmax())
     if rises[place] == 0:
         return nothing
-    before, now = (float(side[place, 0]) / size for side, size in zip(counts, rows, strict=True))
-    permuted = np.concatenate([texts.distances(deal, rows=rows) for deal in deals(rows)])
     return Signal(
         name,
-        tail(float(rises[place]), permuted),
+        tail(float(rises[place]), texts.largest_rises(dealt[:, 1:], rows=rows)),
         unit(float(rises[place])),
-        before,
-        now,
+        float(before[place]) / rows[0],
+        float(now[place]) / rows[1],
         f"the share of texts with the word {_word_of(current, new, int(texts.columns[place]))!r}",
     )
 
 
 class Presence:
-    """Which texts have which words, word by word, without those in fewer than three texts or in very many."""
+    """Which texts have which words, word by word, without those in fewer than three texts or in very many.
+
+    Words of as many texts stand together, the rarest first.
+    """
 
     def __init__(self, features: sparse.csr_matrix) -> None:
-        ones = np.ones(features.nnz, dtype=np.float32)
+        kind = np.uint16 if features.shape[0] < 1 << 16 else np.uint32  # of counts; the narrower is far faster
+        ones = np.ones(features.nnz, dtype=kind)
         texts = sparse.csr_matrix((ones, features.indices, features.indptr), shape=features.shape)
         total = np.bincount(features.indices, minlength=features.shape[1])
-        self.columns = np.flatnonzero((total >= _FEWEST_TEXTS) & (total <= _LARGEST_SHARE * features.shape[0]))
-        self._total = total[self.columns][:, None]
+        found = np.flatnonzero((total >= _FEWEST_TEXTS) & (total <= _LARGEST_SHARE * features.shape[0]))
+        self.columns = found[np.argsort(total[found], kind="stable")]
+        self.total = total[self.columns]
         self._by_word = texts[:, self.columns].T.tocsr()
 
-    def counts(
-        self, current: NDArray[np.float32], reference: NDArray[np.float32] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return in how many texts of the first and of the second side the words are, each of shape (words, deals).
+    def counts(self, current: NDArray[np.uint16]) -> NDArray[np.unsignedinteger]:
+        """Return in how many texts of the second side the words are, shape (words, deals).
 
-        `current` says how often a text goes to the second side, shape (texts, deals), and `reference` how often to
-        the first; without it, those go there that do not go to the second.
+        `current` has ones for the texts that go to that side, shape (texts, deals).
         """
-        new = (self._by_word @ current).astype(np.int64)
-        return self._total - new if reference is None else (self._by_word @ reference).astype(np.int64), new
+        counts: NDArray[np.unsignedinteger] = self._by_word @ current
+        return counts
+
+    def largest_rises(self, counts: NDArray[np.unsignedinteger], *, rows: tuple[int, int]) -> NDArray[np.float64]:
+        """Return how far the word rose that rose most, shape (deals,), from the `counts` of deals of all texts.
+
+        Of words that are in as many texts, the one that is in most of the second side's rose most.
+        """
+        groups = np.flatnonzero(np.diff(self.total, prepend=0))
+        new = np.maximum.reduceat(counts, groups, axis=0).astype(np.int64)
+        largest: NDArray[np.float64] = _rises(self.total[groups, None] - new, new, rows=rows).max(axis=0)
+        return largest
 
     def distances(
-        self, current: NDArray[np.float32], reference: NDArray[np.float32] | None = None, *, rows: tuple[int, int]
+        self, *, reference: NDArray[np.float32], current: NDArray[np.float32], rows: tuple[int, int]
     ) -> NDArray[np.float64]:
-        """Return how far the word rose that rose most, shape (deals,)."""
+        """Return the same where a text may go to both sides, and often: how often is of shape (texts, deals)."""
         if not len(self.columns):
             return np.zeros(current.shape[1])
-        largest: NDArray[np.float64] = _rises(*self.counts(current, reference), rows=rows).max(axis=0)
+        old, new = ((self._by_word @ side).astype(np.int64) for side in (reference, current))
+        largest: NDArray[np.float64] = _rises(old, new, rows=rows).max(axis=0)
         return largest
 
 
@@ -97,5 +108,5 @@ def _angles(rows: int) -> NDArray[np.float64]:
 
 def _word_of(sample: Sample, texts: sparse.csr_matrix, column: int) -> str:
     row = int(texts[:, [column]].nonzero()[0][0])
-    found = dict.fromkeys(words(clean(sample.spread_texts[row])))
-    return next(word for word in found if column in word_rows([word]).indices)
+    found = list(dict.fromkeys(words(clean(sample.spread_texts[row]))))
+    return found[int(word_rows(found)[:, [column]].nonzero()[0][0])]

@@ -1,0 +1,1 @@
+"""Answering many texts: tables in and out, and whole tables, folders and prefixes, restartable."""
