@@ -167,7 +167,7 @@ def _count(
         counts = vectorizer.fit_transform([*old, *new])
     except NotEnoughDataError:  # no word is in enough texts
         return None
-    marks = vectorizer.vocabulary.known(np.concatenate([text_keys(mark, 1) for mark in MARKS]))
+    _, marks = vectorizer.vocabulary.known(np.concatenate([text_keys(mark, 1)[0] for mark in MARKS]))
     reference, current = (
         SideCounts.of(half, words=_tokens(side) - int(half[:, marks].sum()))
         for half, side in ((counts[: len(old)], old), (counts[len(old) :], new))

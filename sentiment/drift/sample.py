@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from sentiment.drift.descriptors import markup_shares, scripts_of, word_counts
-from sentiment.features.cells import distinct
+from sentiment.features.cells import stands
 from sentiment.features.hashed import hashed_columns
 from sentiment.features.tokens import batches, ngram_keys
 from sentiment.reviews.language import languages_of
@@ -162,9 +162,10 @@ def word_rows(texts: Sequence[str]) -> sparse.csr_matrix:
     columns, sizes = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
     for batch in batches(texts):
         tokens = ngram_keys(texts[batch], 1)
-        rows, found = distinct(tokens.rows, hashed_columns(tokens.keys, COLUMNS))
-        columns.append(found)
-        sizes.append(np.bincount(rows, minlength=tokens.texts))
+        found = hashed_columns(tokens.keys[0], COLUMNS)
+        once = stands(tokens.rows, found)
+        columns.append(found[once])
+        sizes.append(np.bincount(tokens.rows[once], minlength=tokens.texts))
     return rows_of_length_one(np.concatenate(columns), np.cumsum(np.concatenate(sizes)))
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_ODD = 0x9E3779B1
 
 
 class Cells(NamedTuple):
@@ -48,31 +48,31 @@ def cells(rows: NDArray[Any], columns: NDArray[np.int32], *, height: int, width:
     return Cells((distinct & kind.type((1 << bits) - 1)).astype(np.int32), counts.astype(np.int32), ends)
 
 
-def distinct(rows: NDArray[np.int64], columns: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return row and column of the cells that are not zero, in no order; faster than `cells`, which counts.
+def stands(rows: NDArray[np.int64], columns: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return True for one occurrence of each cell; faster than `cells`, which sorts and counts.
 
     Each occurrence writes its number to a place that its cell determines. It is the one that stands for its cell
     if it is still there; where two cells have met at a place, a sort decides.
 
     Parameters
     ----------
-    rows : ndarray of int64, shape (tokens,)
-        Row of each token.
-    columns : ndarray of int32, shape (lengths, tokens)
-        Column of each n-gram that starts there; negative ones are left out.
+    rows : ndarray of int64, shape (occurrences,)
+        Row of each occurrence.
+    columns : ndarray of int32, shape (occurrences,)
+        Its column, not negative.
     """
-    found = np.flatnonzero(columns >= 0)
-    columns, rows = columns.ravel().take(found), np.tile(rows, len(columns)).take(found)
-    if not len(found):
-        return rows, columns
-    occupied = (rows << 32) | columns
-    bits = len(found).bit_length() + 2
-    places = ((occupied.view(np.uint64) * _FACTOR) >> np.uint64(64 - bits)).view(np.int64)
-    last, numbers = np.empty(1 << bits, np.int32), np.arange(len(found), dtype=np.int32)
+    if not len(rows):
+        return np.zeros(0, np.bool_)
+    size = 1 << max(len(rows), int(rows.max())).bit_length() + 2
+    places = rows * _ODD  # which moves no two rows to the same places, so two cells that meet differ in their columns
+    places ^= columns
+    places &= size - 1
+    last, numbers = np.empty(size, np.int32), np.arange(len(rows), dtype=np.int32)
     last[places] = numbers
-    winners = last.take(places)
-    stands = winners == numbers
-    beaten = np.flatnonzero(occupied.take(winners) != occupied)
-    stands[beaten[np.unique(occupied.take(beaten), return_index=True)[1]]] = True
-    kept = np.flatnonzero(stands)
-    return rows.take(kept), columns.take(kept)
+    winners = last.take(places, mode="clip")
+    found: NDArray[np.bool_] = winners == numbers
+    beaten = (columns.take(winners, mode="clip") != columns).nonzero()[0]
+    if len(beaten):
+        met = (rows.take(beaten) << 32) | columns.take(beaten)
+        found[beaten[np.unique(met, return_index=True)[1]]] = True
+    return found

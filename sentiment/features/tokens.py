@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import accumulate
+from operator import mul
+from sys import byteorder
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +36,9 @@ _LONG = 256  # letters; no two words of fewer can be made to collide by that con
 _SEPARATOR = "\n"  # not part of any token, so no token reaches from one text into the next
 _OTHER, _WORD, _MARK = 0, 1, 2  # see `_borders`
 
-_SHORT = 1_000  # characters
-_SEEN: dict[str, bytes] = {}
-_MOST_SEEN, _LONGEST_SEEN = 50_000, 40  # tokens, letters
+_SHORT = 400  # characters
+_MOST_SEEN, _LONGEST_SEEN = 30_000, 40  # pieces, letters
+_POWERS = [pow(_BASE, power, _MASK + 1) for power in range(_LONGEST_SEEN)]
 
 
 @dataclass(frozen=True)
@@ -85,46 +87,71 @@ def ngram_keys(texts: Sequence[str], max_ngram: int, cleaner: Callable[[str], st
     """
     cleaned = [cleaner(text) for text in texts]
     joined = _SEPARATOR.join(cleaned)
-    codes, kinds = _characters(joined)
-    starts, ends = _borders(kinds)
-    hashes = _token_hashes(codes, starts, ends)
-    lengths = ends - starts
-    if len(lengths) and lengths.max() > _LONG:
-        for token in np.flatnonzero(lengths > _LONG).tolist():
-            hashes[token] = _long_hash(joined[starts[token] : ends[token]])
+    keys, starts, ends = _token_keys(joined)
     limits = list(accumulate([len(text) + len(_SEPARATOR) for text in cleaned], initial=0))
     bounds = starts.searchsorted(limits)
-    return NgramKeys(_combine(_mix(hashes), bounds[1:], max_ngram), bounds, joined, starts, ends)
+    return NgramKeys(_combine(keys, bounds[1:], max_ngram), bounds, joined, starts, ends)
 
 
 def text_keys(text: str, max_ngram: int, cleaner: Callable[[str], str] = clean) -> NDArray[np.uint64]:
-    """Hash the word n-grams of one text, shape (n-grams,), those of one token first.
+    """Hash the n-grams of one text: the keys that `ngram_keys` gives, sooner if the text is short.
 
-    They are the keys that `ngram_keys` gives, sooner if the text is short: for some twenty tokens, looking each
-    of them up among those that were hashed before takes less time than the calls of numpy that hash them.
+    For some twenty words, looking each of them up among those that were hashed before takes less time than the
+    calls of numpy that hash them. A key is a sum over tokens (`longer_keys`), so one product makes all of them.
     """
     cleaned = cleaner(text)
-    if len(cleaned) <= _SHORT:
-        try:
-            tokens = np.frombuffer(b"".join(map(_SEEN.__getitem__, words(cleaned))), np.uint64)
-        except KeyError:
-            _see(ngram_keys([cleaned], 1, str))
-        else:
-            longer = [tokens]
-            for extra in range(1, min(max_ngram, len(tokens))):
-                longer.append(longer_keys(longer[-1][:-1], tokens[extra:]))
-            return np.concatenate(longer)
-    keys = ngram_keys([cleaned], max_ngram, str).keys
-    found: NDArray[np.uint64] = keys[keys != NO_NGRAM]
-    return found
+    short = len(cleaned) <= _SHORT
+    tokens = b"".join(map(_SEEN.__getitem__, cleaned.split())) if short else _token_keys(cleaned)[0].tobytes()
+    count = len(tokens) // 8
+    windows = np.ndarray((max_ngram, count), np.uint64, tokens + bytes(8 * max_ngram), strides=(8, 8))
+    keys: NDArray[np.uint64] = _steps(max_ngram).dot(windows)
+    for extra in range(1, max_ngram):
+        keys[extra, max(0, count - extra) :] = NO_NGRAM
+    return keys
 
 
-def _see(ngrams: NgramKeys) -> None:
-    """Remember the keys of tokens, which are the same in every model; begin anew when they are many."""
-    if len(_SEEN) >= _MOST_SEEN:
-        _SEEN.clear()
-    for token in np.flatnonzero(ngrams.ends - ngrams.starts <= _LONGEST_SEEN).tolist():
-        _SEEN[ngrams.word(1, token)] = ngrams.keys[0, token].tobytes()
+@lru_cache
+def _steps(max_ngram: int) -> NDArray[np.uint64]:
+    """Return what each token of an n-gram is multiplied by, shape (max_ngram, max_ngram), a row for each length."""
+    powers = [[pow(int(_STEP), last - token, _MASK + 1) for token in range(last + 1)] for last in range(max_ngram)]
+    return np.array([row + [0] * (max_ngram - len(row)) for row in powers], np.uint64)
+
+
+class _Seen(dict[str, bytes]):
+    """The keys of the tokens of each piece between spaces, which are the same in every model.
+
+    What is not in here is hashed in plain Python, which for a word takes less time than one call of numpy. When they
+    are many it begins anew, and takes over from those before what is asked for again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[str, bytes] = {}
+
+    def __missing__(self, piece: str) -> bytes:
+        if len(piece) > _LONGEST_SEEN:
+            return bytes(_token_keys(piece)[0])
+        keys = self.before.get(piece) or self._hashed(piece)
+        if len(self) >= _MOST_SEEN:
+            self.before = dict(self)
+            self.clear()
+        self[piece] = keys
+        return keys
+
+    def _hashed(self, piece: str) -> bytes:
+        tokens = [piece] if piece.isalnum() else words(piece)
+        return _word_key(piece) if tokens == [piece] else b"".join(map(self.__getitem__, tokens))
+
+
+_SEEN = _Seen()
+
+
+def _word_key(word: str) -> bytes:
+    """Return the key of a token that is not long, as `_token_hashes` and `_mix` make it."""
+    key: int = sum(map(mul, map(ord, word), _POWERS)) & _MASK
+    key = ((key ^ key >> 30) * 0xBF58476D1CE4E5B9) & _MASK
+    key = ((key ^ key >> 27) * 0x94D049BB133111EB) & _MASK
+    return (key ^ key >> 31).to_bytes(8, byteorder)
 
 
 def longer_keys(prefixes: NDArray[np.uint64], lasts: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -143,6 +170,16 @@ def batches(texts: Sequence[str], limit: int = BATCH_CHARACTERS) -> Iterator[sli
         size += len(text) + 1
     if begin < len(texts):
         yield slice(begin, len(texts))
+
+
+def _token_keys(cleaned: str) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the key of each token, where it starts, and where it ends (exclusive)."""
+    codes, kinds = _characters(cleaned)
+    starts, ends = _borders(kinds)
+    hashes = _token_hashes(codes, starts, ends)
+    for token in (ends - starts > _LONG).nonzero()[0].tolist():
+        hashes[token] = _long_hash(cleaned[starts[token] : ends[token]])
+    return _mix(hashes), starts, ends
 
 
 def _characters(joined: str) -> tuple[NDArray[np.unsignedinteger], NDArray[np.uint8]]:
@@ -182,7 +219,7 @@ def _borders(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
     """
     words = kinds & np.uint8(_WORD)
     inner = kinds[1:-1]
-    return np.flatnonzero(inner > words[:-2]), np.flatnonzero(inner > words[2:]) + 1
+    return (inner > words[:-2]).nonzero()[0], (inner > words[2:]).nonzero()[0] + 1
 
 
 def _token_hashes(
@@ -191,7 +228,8 @@ def _token_hashes(
     size = 1 << max(12, len(codes).bit_length())
     powers, inverses = _powers(size) if size <= 2 * BATCH_CHARACTERS else _powers.__wrapped__(size)
     prefix = np.zeros(len(codes) + 1, np.uint64)
-    np.cumsum(codes * powers[: len(codes)], out=prefix[1:])
+    np.multiply(codes, powers[: len(codes)], out=prefix[1:])
+    np.cumsum(prefix[1:], out=prefix[1:])
     hashes: NDArray[np.uint64] = prefix.take(ends)
     hashes -= prefix.take(starts)
     hashes *= inverses.take(starts)

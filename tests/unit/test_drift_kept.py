@@ -286,8 +286,7 @@ def test_a_log_that_is_wrong_is_not_believed_and_said(
     settings: Settings, registry: Champion, counted: Scored, caplog: pytest.LogCaptureFixture
 ) -> None:
     log_answers(settings, texts_of("film", 300, seed=2), film_scorer(), shift=0.3)
-    check(settings, registry)
-    assert counted.texts == ROWS + CHECKED + 300 + 2 * PROBES
+    assert counted.during(lambda: check(settings, registry)) == ROWS + CHECKED + 300 + 2 * PROBES
     assert "other answers of version 3" in caplog.text
 
 
@@ -309,13 +308,14 @@ def test_rows_that_another_version_answered_are_scored_anew(
     mine, others = texts_of("film", 200, seed=2), texts_of("film", 120, seed=6)
     log_answers(settings, mine, film_scorer())
     log_answers(settings, others, film_scorer(seed=5), version="2", name="b")
+    before = counted.texts
     found = compare_sides(
         settings,
         reference=SnapshotSide(1),
         current=WINDOW,
         registry=registry,  # type: ignore[arg-type]
     )
-    assert counted.texts == ROWS + CHECKED + 120
+    assert counted.texts - before == ROWS + CHECKED + 120
     assert found.current.scores == pytest.approx(film_scorer().scores(list(found.current.texts)), abs=1e-9)
 
 

@@ -5,6 +5,7 @@ import mmap
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
+from sentiment.cleaning import Cleaning
 from sentiment.errors import IntegrityError
 from sentiment.features.clean import clean, words
+from sentiment.features.tokens import _Seen
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.serving.scorer import BASELINE, Scorer, probabilities_of
 from sentiment.settings import TrainingSettings
@@ -46,14 +49,16 @@ ANY_TEXT = st.one_of(
 )
 
 
-def _train(scheme: LabelScheme) -> Pipeline:
+def _train(scheme: LabelScheme, cleaning: Cleaning = Cleaning()) -> Pipeline:  # noqa: B008, it is frozen
     rows = [(f"{opening} {WORDS[label]}", label) for label in LABELS[scheme] for opening in OPENINGS * 4]
     texts, labels = zip(*rows, strict=True)
-    return fit(texts, labels, settings=TrainingSettings(min_rows=20), scheme=scheme)
+    return fit(texts, labels, settings=TrainingSettings(min_rows=20, cleaning=cleaning), scheme=scheme)
 
 
 PIPELINES = {scheme: _train(scheme) for scheme in LabelScheme}
 SCORERS = {scheme: compile_scorer(pipeline) for scheme, pipeline in PIPELINES.items()}
+CLEANING = _train(LabelScheme.binary, Cleaning(html="full", urls="mark", numbers="mark", negation="mark"))
+CLEANED = compile_scorer(CLEANING)
 
 
 @pytest.fixture(params=list(LabelScheme))
@@ -78,6 +83,45 @@ def test_probabilities_are_the_pipelines_on_any_text(scheme: LabelScheme, texts:
 def test_a_text_scores_the_same_alone_and_in_a_batch(scheme: LabelScheme, texts: list[str]) -> None:
     alone = np.vstack([SCORERS[scheme].probabilities([text]) for text in texts])
     np.testing.assert_allclose(SCORERS[scheme].probabilities(texts), alone, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", list(LabelScheme))
+@given(text=ANY_TEXT)
+@settings(deadline=None, max_examples=80)
+def test_one_text_is_read_as_many_are(scheme: LabelScheme, text: str) -> None:
+    probabilities, share = SCORERS[scheme].read_one(text)
+    together, shares = SCORERS[scheme].read([text, "between", text])
+    assert isinstance(share, float)
+    np.testing.assert_allclose([probabilities, probabilities], together[::2], rtol=0, atol=1e-12)
+    np.testing.assert_allclose([share, share], shares[::2], rtol=0, atol=1e-15)
+
+
+def test_a_text_of_a_megabyte_and_odd_ones_are_answered_as_by_the_pipeline() -> None:
+    texts = ["wonderful film, terrible 😀 " * 40_000, "x" * 1_000_000, "日本の映画は " * 150_000, "\ud800 " * 500_000]
+    for scheme in LabelScheme:
+        expected = PIPELINES[scheme].predict_proba(texts)
+        alone = np.array([SCORERS[scheme].read_one(text)[0] for text in texts])
+        np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(SCORERS[scheme].probabilities(texts), expected, rtol=0, atol=1e-9)
+
+
+@given(texts=st.lists(ANY_TEXT, min_size=2, max_size=6))
+@settings(deadline=None, max_examples=80)
+def test_another_cleaning_is_that_of_the_pipeline(texts: list[str]) -> None:
+    np.testing.assert_allclose(CLEANED.probabilities(texts), CLEANING.predict_proba(texts), rtol=0, atol=1e-9)
+    alone = [CLEANED.read_one(text)[0] for text in texts]
+    np.testing.assert_allclose(alone, CLEANING.predict_proba(texts), rtol=0, atol=1e-9)
+
+
+def test_threads_read_what_one_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of words is shared by all threads, and begins anew again and again here."""
+    monkeypatch.setattr("sentiment.features.tokens._SEEN", _Seen())
+    monkeypatch.setattr("sentiment.features.tokens._MOST_SEEN", 7)
+    scorer = SCORERS[LabelScheme.binary]
+    texts = [f"{opening} {word} {number}" for opening in OPENINGS for word in WORDS.values() for number in range(30)]
+    with ThreadPoolExecutor(8) as pool:
+        found = [answer for answer, _ in pool.map(scorer.read_one, texts)]
+    np.testing.assert_allclose(found, scorer.probabilities(texts), rtol=0, atol=1e-12)
 
 
 def test_scores_rise_from_the_worst_label_to_the_best(scorer: Scorer) -> None:
