@@ -15,7 +15,7 @@ demo: install
 	@$(BIN)/sentiment demo $(ARGS)
 
 test: install
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 install: $(READY)
 

@@ -68,6 +68,7 @@ def digest(kept: SampledRows) -> str:
     """Return 16 hexadecimal digits that name the rows kept, in their order, whatever they were answered."""
     whole = hashlib.blake2b(str(kept.of).encode(), digest_size=8)
     for row in kept.rows:
-        parts = [b"\0" if value is None else value.encode(errors="replace") for value in row[:3]]
-        whole.update(b"".join([len(part).to_bytes(4, "big") + part for part in parts]))
+        for value in row[:3]:
+            part = b"" if value is None else value.encode(errors="surrogatepass")
+            whole.update((-1 if value is None else len(part)).to_bytes(5, "big", signed=True) + part)
     return whole.hexdigest()

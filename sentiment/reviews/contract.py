@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DUPLICATE = "duplicate"
 
-CONTRACT = 2
+CONTRACT = 3
 """Version of the contract, kept with every row that it accepted or refused; it counts changes of what passes."""
 
 REASONS = (

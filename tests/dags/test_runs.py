@@ -105,6 +105,7 @@ def platform(root: Path) -> Settings:
     return load_settings()
 
 
+@pytest.mark.timeout(600)
 def test_the_dags_in_order(run: Run, root: Path, platform: Settings, webhook: Webhook) -> None:
     state, tasks, said = run("sentiment_retrain")
     assert state == "failed"

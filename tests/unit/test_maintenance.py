@@ -173,10 +173,12 @@ def test_originals_predictions_reports_and_bentos_go_when_they_are_old(settings:
         {
             "request_id": ["a", "b"],
             "text": "t",
+            "text_sha256": None,
             "label": "positive",
             "score": 0.5,
             "model_version": "1",
             "abstained": False,
+            "unknown_share": None,
         }
     )
     Predictions(storage).append(rows.assign(predicted_at=moments, ingested_at=NOW), ids=["one"])
