@@ -24,7 +24,9 @@ windows = st.builds(
     moments,
     st.timedeltas(timedelta(microseconds=1), timedelta(days=400)),
 )
-rows = st.lists(st.tuples(st.text(max_size=4), st.builds(Row, st.text(max_size=4))), max_size=60)
+words = st.text(max_size=4)
+row = st.builds(Row, words, label=st.none() | words, source=st.none() | words, answer=st.none())
+rows = st.lists(st.tuples(words, row), max_size=60)
 
 
 @given(snapshots | windows)
