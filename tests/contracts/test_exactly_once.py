@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SCRIPT = Path(__file__).resolve().parents[1] / "killing.py"
-KILLS = 40  # `python tests/killing.py FOLDER 300 0` does more
+KILLS = 25  # `python tests/killing.py FOLDER 300 0` does more
 
 ONE = """
 import sys

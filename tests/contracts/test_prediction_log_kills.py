@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRIPT = Path(__file__).resolve().parents[1] / "killing_log.py"
-KILLS, QUEUE = 40, 300  # `python tests/killing_log.py FOLDER 400 0` does more
+KILLS, QUEUE = 20, 300  # `python tests/killing_log.py FOLDER 400 0` does more
 
 
 def test_what_callers_were_told_is_in_the_table_once_but_for_the_last_of_each_killed_server(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRIPT = Path(__file__).resolve().parents[1] / "killing_scores.py"
-KILLS = 24  # `python tests/killing_scores.py FOLDER 300 0` does more
+KILLS = 12  # `python tests/killing_scores.py FOLDER 300 0` does more
 
 
 def test_killed_scoring_leaves_the_files_of_a_clean_run(tmp_path: Path) -> None:
