@@ -42,6 +42,19 @@ def serve(path: str, folder: Path, settings: Settings) -> tuple[Service, str]:
     return service, f"http://127.0.0.1:{port}"
 
 
+def refusal(path: str, folder: Path, settings: Settings) -> str:
+    """Return the last lines of a Bento that must not start."""
+    service, _ = serve(path, folder, settings)
+    try:
+        deadline = time.monotonic() + 60
+        while service.exit_code is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert service.exit_code not in (None, 0)
+        return service.last_lines(30)
+    finally:
+        service.stop()
+
+
 def wait_ready(client: httpx.Client, service: Service, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
