@@ -95,6 +95,7 @@ def compare(servers: Sequence[Server], kinds: dict[str, tuple[str, Path, int]], 
     """Print one table of all kinds of load, the servers in turn."""
     print(f"| {CONNECTIONS} connections | server | requests/s | texts/s | p50 | p99 | CPU a request | of the load |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
+    texts: dict[tuple[str, str], float] = {}
     for kind, (path, file, size) in kinds.items():
         found = {server.name: Rounds() for server in servers}
         for turn in range(rounds):
@@ -105,10 +106,16 @@ def compare(servers: Sequence[Server], kinds: dict[str, tuple[str, Path, int]], 
                     found[server.name].add(line, (server.cpu() - before) * share)
         for name, all_rounds in found.items():
             _row(kind, name, all_rounds, size)
+            texts[kind, name] = size * all_rounds.rate
         if len(found) == 2:
             we, they = found.values()
             faster, p99 = f"{we.rate / they.rate:.1f}", f"{min(they.p99) / min(we.p99):.1f}"
             print(f"| | ratio | {faster} | {faster} | | {p99} | {they.cost / we.cost:.1f} | |", flush=True)
+    if len(servers) == 2:
+        we, they = (server.name for server in servers)
+        for kind in (kind for kind in kinds if kind.startswith("/predict_batch")):
+            single = kind.replace("_batch", "")
+            print(f"| | {kind}, against {they}'s {single} | | {texts[kind, we] / texts[single, they]:.1f} | | | | |")
 
 
 def _row(kind: str, name: str, found: Rounds, size: int) -> None:

@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
 from pydantic import Field, ValidationError
+from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -26,7 +28,7 @@ from bento.draining import Draining
 from bento.edge import caller, is_probe, problem
 from bento.facts import facts
 from bento.fast import FastService
-from bento.metrics import LogWatch, exposition
+from bento.metrics import LogWatch, exposition, metrics
 from bento.openapi import document
 from bento.pages import Pages
 from bento.problems import Refusal
@@ -91,6 +93,7 @@ class SentimentService:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_our_fault)
         settings, started = load_settings(), time.perf_counter()
         model = _checked_model()
+        metrics()  # made once, before threads could make them twice
         self._load_seconds = time.perf_counter() - started
         logs = settings.serving.log_predictions != "off"
         self._draining = Draining(settings.serving.linger_seconds)
@@ -103,6 +106,7 @@ class SentimentService:
         )
         for name, log in (("prediction", self.answers.log), ("feedback", self.answers.feedback_log)):
             LogWatch(name, log).start()
+        self._thread = ThreadPoolExecutor(1, "long-texts")  # several would only wait for each other
         self._limits, self._facts = settings.serving, facts(model, settings.serving, feedback=logs)
 
     @bentoml.on_deployment
@@ -115,20 +119,19 @@ class SentimentService:
     @bentoml.api(output_spec=Prediction)
     async def predict(self, text: Text) -> Any:
         """Judge one text."""
-        return await _said(len(text), lambda: self.answers.predict(text, record=not is_probe.get()))
+        record = not is_probe.get()
+        return await self._said(len(text), lambda: self.answers.predict(text, record=record))
 
     @bentoml.api(output_spec=Predictions)
     async def predict_batch(self, texts: Texts) -> Any:
         """Judge several texts; the answers keep their order, and a text that is refused has an error in its place."""
-        characters = sum(len(text) for text in texts if isinstance(text, str))
-        return await _said(
-            characters, lambda: {"predictions": self.answers.predict_batch(texts, record=not is_probe.get())}
-        )
+        characters, record = sum(len(text) for text in texts if isinstance(text, str)), not is_probe.get()
+        return await self._said(characters, lambda: {"predictions": self.answers.predict_batch(texts, record=record)})
 
     @bentoml.api(output_spec=Explanation)
     async def explain(self, text: Text) -> Any:
         """Judge one text and say what each of its words added; nothing is recorded."""
-        return await _said(5 * len(text), lambda: self.answers.explain(text))
+        return await self._said(5 * len(text), lambda: self.answers.explain(text))
 
     @bentoml.api(output_spec=Received)
     async def feedback(
@@ -142,7 +145,7 @@ class SentimentService:
     ) -> Any:
         """Say which label is right for an answer that was given."""
         said = request_id, label, comment or "", reporter or ""
-        return await _said(0, lambda: self.answers.feedback(*said, address=caller.get()), status=202)
+        return await self._said(0, lambda: self.answers.feedback(*said, address=caller.get()), status=202)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -157,6 +160,17 @@ class SentimentService:
     def write_log(self) -> None:
         """Write the answers and the feedback that are not logged yet."""
         self.answers.close()
+
+    async def _said(self, characters: int, answer: Callable[[], dict[str, Any]], *, status: int = 200) -> Response:
+        """Return what is answered or refused; on the thread if that takes long enough to keep others waiting."""
+        try:
+            if characters > INLINE_CHARACTERS:
+                said = await asyncio.get_running_loop().run_in_executor(self._thread, answer)
+            else:
+                said = answer()
+            return Response(to_json(said), status, media_type="application/json")
+        except Refusal as refusal:
+            return problem(refusal)
 
     def __metrics__(self, text: str) -> str:
         """Add what is read when it is asked for to BentoML's metrics."""
@@ -181,12 +195,3 @@ def _checked_model() -> ServedModel:
     model = ServedModel.load(ROOT / "model")
     check_code(ROOT, model.manifest)
     return model
-
-
-async def _said(characters: int, answer: Callable[[], dict[str, Any]], *, status: int = 200) -> Response:
-    """Return what is answered or refused; on a thread if that takes long enough to keep others waiting."""
-    try:
-        long = characters > INLINE_CHARACTERS
-        return JSONResponse(await asyncio.to_thread(answer) if long else answer(), status_code=status)
-    except Refusal as refusal:
-        return problem(refusal)

@@ -19,11 +19,13 @@ TOKENS = MappingProxyType({"email": "[email]", "card": "[card]", "ip": "[ip]", "
 KEYS = r"(?:user|reviewer|customer|client|account|profile|member)[_\- ]?(?:id|name|number|no)|login|screen[_ ]?name"
 """What a user id is announced by."""
 
-_STEMS = ("user", "reviewer", "customer", "client", "account", "profile", "member", "login", "screen")
-"""Each of `KEYS` begins with one of them."""
+_KEY_CHARACTERS = 24
+"""No key is longer, with its sign and what is before it."""
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
 _DIGITS = re.compile(r"[0-9][0-9 ().\-/]{5,}[0-9]")
+_NUMBERS = bytes(ord("0") if byte in b"0123456789 ().-/" else byte for byte in range(256))
+_SEVEN = b"0" * 7  # so many digits and signs in a row are in every number that is looked for
 _CARD = re.compile(r"(?<![\w.+-])[2-6](?:[ -]?[0-9]){12,18}(?![\w-]|[.,][0-9])")
 _IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f.]*:)[0-9A-Fa-f:]{3,39}(?:(?<=:)[0-9.]{7,15})?(?![\w:])")
@@ -38,6 +40,8 @@ _ANNOUNCED = re.compile(
     r"(?P<number>[0-9](?:[ ().\-/]{0,2}[0-9]){6,14})(?![\w-])"
 )
 _DATE = re.compile(r"(?:[0-9]{4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,2}|[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{4})(?![0-9])")
+_KEYED = re.compile(rf"(?i)\b(?:{KEYS})[\"']?\s{{0,3}}[:=]\Z")
+_TWO_COLONS = re.compile(r":[0-9A-Fa-f.]*:")
 _USER = re.compile(rf"(?i)\b({KEYS})(?P<sign>[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)(?P<value>[\w@.\-]{{2,64}})")
 
 
@@ -46,11 +50,11 @@ def redact(text: str) -> tuple[str, Counter[str]]:
     counts: Counter[str] = Counter()
     if "@" in text:
         text = _replace(_EMAIL, text, "email", counts)
-    if (":" in text or "=" in text) and _may_name_a_user(text):
+    if _may_name_a_user(text):
         text = _USER.sub(_user(counts), text)
-    if text.count(":") >= 2:
+    if _TWO_COLONS.search(text):
         text = _replace(_IPV6, text, "ip", counts, _is_ip)
-    if _DIGITS.search(text):
+    if _may_hold_a_number(text):
         text = _replace(_IPV4, text, "ip", counts, _is_ip)
         text = _replace(_CARD, text, "card", counts, _is_card)
         for phone in _PHONES:
@@ -60,11 +64,19 @@ def redact(text: str) -> tuple[str, Counter[str]]:
 
 
 def _may_name_a_user(text: str) -> bool:
-    """Tell cheaply that most texts have no key of a user id; not beyond ASCII, where letters have more cases."""
-    if not text.isascii():
-        return True
-    lower = text.lower()
-    return any(stem in lower for stem in _STEMS)
+    """Tell cheaply that most texts have no key of a user id: look at what stands before each sign."""
+    for sign in ":=":
+        end = text.find(sign) + 1
+        while end:
+            if _KEYED.search(text[max(0, end - _KEY_CHARACTERS) : end]):
+                return True
+            end = text.find(sign, end) + 1
+    return False
+
+
+def _may_hold_a_number(text: str) -> bool:
+    """Tell cheaply that most texts have no card or phone number or dotted address."""
+    return _SEVEN in text.encode(errors="replace").translate(_NUMBERS) and _DIGITS.search(text) is not None
 
 
 def _replace(

@@ -8,7 +8,6 @@ not fit is dropped and counted, in memory the newest, on disk the oldest.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from arro3.core import Schema
+from pydantic_core import to_json
 
 from sentiment.serving.sender import FILE_BYTES, FILE_RECORDS, Sender
 from sentiment.serving.spool import Segment, framed, in_memory
@@ -201,7 +201,7 @@ class LandingLog(ABC, Generic[T]):
 
     def _encoded(self, record: T) -> bytes | None:
         try:
-            return framed(json.dumps(self.line(record), allow_nan=False).encode())
+            return framed(to_json(self.line(record), inf_nan_mode="null"))
         except Exception as error:
             log.warning("One of the %s was dropped: %s", self.kind, error)
             return None

@@ -15,7 +15,7 @@ SHARES = DataType.map(Field("label", DataType.string(), nullable=False), Field("
 
 _ROWS = 100
 _PAGE_BYTES = 128 * 1024
-_COMPRESSION = "zstd(1)"
+_COMPRESSION = "lz4_raw"
 
 
 class _Lines(BytesIO):
