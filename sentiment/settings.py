@@ -423,6 +423,17 @@ class PlatformSettings(Section):
     airflow_port: Port = 8080
     api_port: Port = 3000
     start_timeout_seconds: int = Field(180, ge=1, description="How long a service may take to become healthy.")
+    airflow_database: str = Field(
+        "", repr=False, description="Airflow's database, postgresql://USER:PASSWORD@HOST/NAME; empty: SQLite in var."
+    )
+    mlflow_database: str = Field("", repr=False, description="MLflow's, another one; the server may be the same.")
+
+    @field_validator("airflow_database", "mlflow_database")
+    @classmethod
+    def _postgres(cls, address: str) -> str:
+        if address and not address.startswith("postgresql://"):
+            raise ValueError("it is no postgresql:// address; leave it out to use SQLite")
+        return address
 
 
 class Settings(BaseSettings):
