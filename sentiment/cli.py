@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_config import app as config
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_doctor import doctor
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
@@ -55,6 +57,7 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(data_commands, name="data")
 app.add_typer(ledger, name="ledger")
 app.add_typer(keys, name="keys")
+app.add_typer(config, name="config")
 
 
 def _examples(*lines: str) -> str:
@@ -98,6 +101,8 @@ def ingest(
         notes.append(_taken_in(result))
     out.result(result.to_dict(), *_ingest_lines(result))
 
+
+app.command(epilog=_examples("sentiment doctor", "sentiment doctor --bundle for-support.zip"))(doctor)
 
 app.command(
     epilog=_examples(

@@ -1,12 +1,14 @@
-"""The one reader of configuration: environment variables and ``sentiment.toml``.
+"""The one reader of configuration: environment variables, ``.env`` and ``sentiment.toml``.
 
 Every setting has a default that works on one machine with nothing configured. A setting is named by its
 section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentiment.toml`` and
-``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
+``SENTIMENT_STORAGE__ROOT`` in the environment or in ``.env``. The environment wins over ``.env``, and that over the
+file.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -27,7 +30,7 @@ from sentiment.labels import LABELS, LabelScheme, plain_label
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-CONFIG_FILE = "sentiment.toml"
+CONFIG_FILE, ENV_FILE = "sentiment.toml", ".env"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -347,7 +350,9 @@ class ServingSettings(Section):
     )
     keys_file: str = Field("", description="File of the API keys (`sentiment keys`); empty leaves the API open.")
     probe_key: str = Field(
-        "", description="Lets requests with the header X-Sentiment-Probe pass; `sentiment deploy` makes one up."
+        "",
+        repr=False,
+        description="Lets requests with the header X-Sentiment-Probe pass; `sentiment deploy` makes one up.",
     )
     requests_per_minute: int = Field(
         0, ge=0, description="Most requests of one key, or of one address if there are no keys, over time; 0: any."
@@ -436,6 +441,17 @@ class PlatformSettings(Section):
         return address
 
 
+class EnvFile(DotEnvSettingsSource):
+    """Our variables in ``.env``; what else is in it, such as passwords for Compose, is nobody's mistake."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls, env_file=ENV_FILE)
+
+    def _read_env_files(self) -> Mapping[str, str | None]:
+        found = super()._read_env_files()
+        return {name: value for name, value in found.items() if name.startswith(self.env_prefix.lower())}
+
+
 class Settings(BaseSettings):
     """All settings, read once per call and then frozen."""
 
@@ -467,8 +483,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order: what the caller passes, the environment, sentiment.toml, defaults."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Order: what the caller passes, the environment, .env, sentiment.toml, defaults."""
+        return init_settings, env_settings, EnvFile(settings_cls), TomlConfigSettingsSource(settings_cls)
 
     @property
     def local_dir(self) -> Path:
@@ -526,6 +542,16 @@ def refuse_unknown_sections(environment: Iterable[str]) -> None:
 
 
 def _said(problem: "ErrorDetails") -> str:
-    if problem["type"] == "extra_forbidden":
-        return "there is no such setting"
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        *sections, name = map(str, problem["loc"])
+        known: Any = Settings.model_fields
+        for section in sections:
+            known = _fields_of(known[section].annotation) if section in known else {}
+        close = get_close_matches(name, known, n=1)
+        return "there is no such setting" + (f"; did you mean {'.'.join((*sections, close[0]))}?" if close else "")
     return problem["msg"].removeprefix("Value error, ")
+
+
+def _fields_of(kind: Any) -> Mapping[str, Any]:
+    """Return the settings in a section, or in a group within one."""
+    return getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {})
