@@ -82,16 +82,16 @@ def test_what_is_mounted_is_there() -> None:
 
 def test_commands_name_files_and_modules_that_are_there() -> None:
     image = (PROJECT / "images/platform/Dockerfile").read_text()
-    copied = set(re.findall(r"^COPY (\w+) /srv/sentiment/\1$", image, re.MULTILINE))
+    copied = dict(re.findall(r"^COPY --chown=\S+ (\w+) (/opt/\S+)$", image, re.MULTILINE))
     for name in PYTHON:
         words = [*SERVICES[name]["command"], *SERVICES[name].get("healthcheck", {}).get("test", [])]
-        for word in words:
-            if word.startswith("/srv/sentiment/"):
-                path = PROJECT / word.removeprefix("/srv/sentiment/")
-                assert path.exists()
-                assert path.relative_to(PROJECT).parts[0] in copied, f"{word} is not in the image"
-            if word.startswith("sentiment."):
-                assert (PROJECT / word.replace(".", "/")).with_suffix(".py").exists()
+        for word in (word for word in words if word.startswith("/opt/")):
+            places = [(source, target) for source, target in copied.items() if f"{word}/".startswith(f"{target}/")]
+            assert places, f"{word} is not in the image"
+            [(source, target)] = places
+            assert (PROJECT / source / word.removeprefix(target).lstrip("/")).exists(), word
+        for word in (word for word in words if word.startswith("sentiment.")):
+            assert (PROJECT / word.replace(".", "/")).with_suffix(".py").exists()
 
 
 @pytest.mark.parametrize("name", PYTHON)
@@ -148,7 +148,7 @@ def test_passwords_are_private_all_different_and_made_once(env: Path, tmp_path: 
 
 
 def test_nothing_secret_can_get_into_the_image() -> None:
-    ignored = (PROJECT / ".dockerignore").read_text().splitlines()
+    ignored = (PROJECT / "images/platform/Dockerfile.dockerignore").read_text().splitlines()
     assert "*" in ignored
     assert not any(line.startswith(("!.env", "!var", "!tests", "!.")) for line in ignored)
 
