@@ -2,7 +2,8 @@
 
 Results go to standard output (``--json`` for scripts), everything else to standard error. The exit status is 0 when
 the command did its work, 10 when a drift check, the gate or the watch of a canary said no (11: it is too early to
-say), and otherwise that of the error (see `sentiment.errors`): 2 settings or usage, 3 data, 4 model, 5 service, 6 storage, 130 interrupted.
+say), and otherwise that of the error (see `sentiment.errors`): 2 settings or usage, 3 data, 4 model, 5 service,
+6 storage, 130 interrupted.
 """
 
 from __future__ import annotations
