@@ -54,7 +54,7 @@ BAD = {
     "refusals": {"requests": {("/predict", "ok"): 880.0, ("/predict", "refused"): 118.0, ("/predict", "failed"): 2.0}},
     "latency": {"seconds": {"/predict": Histogram(BOUNDS, (500, 200, 100, 50, 50, 100, 0))}},
     "label_mix": {"labels": {"positive": 850.0, "negative": 148.0}},
-    "confidence": {"confidence": Histogram(CONFIDENCES, (0, 0, 0, 0, 50, 948, 0))},
+    "confidence": {"confidence": Histogram(CONFIDENCES, (0, 300, 300, 200, 100, 98, 0))},
     "abstention": {"abstained": 400.0},
     "restarts": {"restarts": 1},
     "version": {"versions": frozenset({"2", "7"})},
@@ -75,6 +75,13 @@ def test_what_is_grossly_wrong_fails_before_the_time_and_the_traffic_are_there()
     slightly = {("/predict", "ok"): 965.0, ("/predict", "failed"): 35.0}
     assert judge(evidence(minutes=9, requests=slightly), POLICY).state == "wait"
     assert failed(judge(evidence(minutes=10, requests=slightly), POLICY)) == ["errors"]
+
+
+def test_a_model_that_learned_from_the_traffic_may_be_surer_of_it_within_bounds() -> None:
+    surer = {"confidence": Histogram(CONFIDENCES, (0, 0, 50, 100, 200, 648, 0)), "abstained": 20.0}
+    assert judge(evidence(**surer), POLICY).state == "pass"
+    always = {"confidence": Histogram(CONFIDENCES, (0, 0, 0, 0, 10, 988, 0))}
+    assert failed(judge(evidence(**always), POLICY)) == ["confidence"]
 
 
 def test_a_little_slower_where_all_is_fast_is_not_slow() -> None:
