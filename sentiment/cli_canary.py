@@ -21,7 +21,7 @@ EXIT = {"pass": 0, "fail": 10, "wait": 11}
 app = typer.Typer(
     no_args_is_help=True,
     help="Watch a new version beside the one that it shall replace.",
-    epilog="Example:\n\n$ sentiment canary look --help",
+    epilog="Example:\n\n$ sentiment canary look --stable 3 --canary 4 --minutes 15",
     add_completion=False,
 )
 
