@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
+# Hundreds of processes import pandas, MLflow or Airflow; to compile those anew in each takes as long as all the rest.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes with a thread a core wait for each other, busily
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
