@@ -17,6 +17,7 @@ from sentiment.settings import Settings, load_settings
 if TYPE_CHECKING:
     from bentos import BuiltBentos
     from faults import S3Server
+    from selenium.webdriver import Chrome
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
@@ -163,7 +164,7 @@ def bentos(tmp_path_factory: pytest.TempPathFactory) -> BuiltBentos:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def started_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A headless Chromium driven by selenium."""
     from selenium import webdriver
 
@@ -184,3 +185,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         yield chrome
     finally:
         chrome.quit()
+
+
+@pytest.fixture
+def chromium(started_chromium: Chrome) -> Iterator[Chrome]:
+    """Chromium, and an empty page afterwards: Airflow's would go on asking its server, also when that has ended."""
+    yield started_chromium
+    started_chromium.get("about:blank")
