@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from sentiment import tracking
 from sentiment.settings import Settings, load_settings
@@ -25,6 +27,9 @@ for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes with a thread a core wait for each other, busily
+
+examples.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # also a busy one
+examples.load_profile("any machine")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
