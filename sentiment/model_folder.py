@@ -1,8 +1,8 @@
 """MLflow's folder of a scikit-learn pipeline, as ``mlflow.sklearn.save_model`` writes it.
 
 `save_model` looks at the metadata of every installed package before it writes the requirements, to warn of some that
-are not met: as long as ten searches for the best weights take. Ours are what is installed, so there is nothing to warn
-of. What it says is MLflow's documented format, and a test compares it with what `save_model` writes.
+are not met, and takes ten times as long for it. Ours are what is installed, so there is nothing to warn
+of. What this module writes is MLflow's documented format, and a test compares it with what `save_model` writes.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def learning_curve(
     chosen = np.random.default_rng(seed).permutation(len(labels))[: sizes[-1]]
     classifier = pipeline[-1]
     asked, truth = pipeline[:-1].transform(held_out[0][:MOST_HELD_OUT]), np.array(held_out[1][:MOST_HELD_OUT])
-    learn = partial(_learned, classifier, matrix[chosen], np.array(labels)[chosen])
+    learn = partial(_learned, classifier, matrix[chosen], [labels[row] for row in chosen])
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as threads:
         fitted = list(threads.map(learn, reversed(sizes)))[::-1]  # the largest takes longest, so it begins
     points = [
@@ -74,7 +74,7 @@ def learning_curve(
 
 
 def _learned(
-    classifier: PresenceClassifier, matrix: csr_matrix, labels: NDArray[np.str_], size: int
+    classifier: PresenceClassifier, matrix: csr_matrix, labels: Sequence[str], size: int
 ) -> PresenceClassifier | None:
     """Return a copy of a classifier that has learned from the first rows, or None if these do not allow it."""
     from sklearn.base import clone
