@@ -401,6 +401,12 @@ class DeploymentSettings(Section):
 
     ready_timeout_seconds: int = Field(90, ge=1, description="How long a new release may take to become ready.")
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
+    image_repository: str = Field(
+        "", description="Where images of Bentos are pushed: REGISTRY/NAME, such as one of ECR; no tag."
+    )
+    builder: Literal["docker", "buildah", "buildkit", "codebuild"] = Field(
+        "docker", description="What builds images of Bentos."
+    )
 
 
 class RetentionSettings(Section):
