@@ -397,10 +397,18 @@ class ServingSettings(Section):
 
 
 class DeploymentSettings(Section):
-    """The local deployment."""
+    """Where releases go, and how Bentos get there."""
 
     ready_timeout_seconds: int = Field(90, ge=1, description="How long a new release may take to become ready.")
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
+    ship: Literal["s3", "image"] = Field(
+        "s3", description="How a Bento gets to Kubernetes: `s3` (pods of runtime_image fetch it) or `image` (one each)."
+    )
+    runtime_image: str = Field(
+        "",
+        pattern=r"^$|^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$",
+        description="The image that serves any Bento, repository@sha256:digest, for `ship` s3.",
+    )
     image_repository: str = Field(
         "", description="Where images of Bentos are pushed: REGISTRY/NAME without a tag, such as one of ECR."
     )
