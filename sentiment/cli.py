@@ -22,6 +22,7 @@ from sentiment.cli_data import app as data_commands
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
+from sentiment.cli_image import image
 from sentiment.cli_keys import app as keys
 from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_predict import predict, score
@@ -208,6 +209,9 @@ def package(
         bento = stage(settings, _registry(settings), version=version)
         notes.append(bento.tag)
     out.result(bento.to_dict(), f"Bento: {bento.tag}", f"Files: {bento.path}")
+
+
+app.command(epilog=_examples("sentiment image", "sentiment image 3 --json"))(image)
 
 
 @app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3"))

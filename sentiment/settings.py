@@ -416,11 +416,12 @@ class DeploymentSettings(Section):
         "docker", description="What builds images: a command on this machine, or AWS CodeBuild."
     )
     base_image: str = Field(
-        "", description="What images are built on, as NAME@sha256:...; empty takes what images/serving/Dockerfile names."
+        "",
+        description="What images are built on, NAME@sha256:...; empty takes what images/serving/Dockerfile has.",
     )
     build_timeout_seconds: int = Field(1800, ge=10, description="How long building and pushing an image may take.")
     buildkit_host: str = Field("", description="Address of buildkitd; empty takes buildctl's own default.")
-    codebuild_project: str = Field("", description="CodeBuild project that builds images where the builder is codebuild.")
+    codebuild_project: str = Field("", description="CodeBuild project that builds images, for the builder codebuild.")
     refuse_findings: Literal["", "CRITICAL", "HIGH", "MEDIUM"] = Field(
         "", description="Refuse an image in which ECR's scan finds anything so severe; empty does not ask."
     )

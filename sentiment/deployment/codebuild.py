@@ -1,7 +1,7 @@
 """Building an image of a Bento with AWS CodeBuild: no Docker where Airflow runs.
 
-CodeBuild fetches the Bento's file from S3, checks its digest, builds and pushes. Whoever asks again while a build of the
-same image runs waits for that one.
+CodeBuild fetches the Bento's file from S3, checks its digest, builds and pushes. Whoever asks again while a build of
+the same image runs waits for that one.
 """
 
 from __future__ import annotations
