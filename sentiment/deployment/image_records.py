@@ -108,11 +108,14 @@ def base_of(folder: Path) -> str:
 def sbom(built: Built) -> Json:
     """Return the CycloneDX document; the same for the same image."""
     manifest = built.manifest
+    image, pinned = _image(built), pins((built.folder / REQUIREMENTS).read_text())
+    parts = [_model(manifest), *map(_python, pinned), *map(_debian, built.debian)]
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"{built.repository}@{built.digest}"),
-        metadata=BomMetaData(component=_image(built), timestamp=built.ended),
-        components=[_model(manifest), *map(_python, _installed(built.folder)), *map(_debian, built.debian)],
+        metadata=BomMetaData(component=image, timestamp=built.ended),
+        components=parts,
     )
+    bom.register_dependency(image, parts)
     if not built.debian:
         bom.properties.add(Property(name="sentiment:debian-packages", value="the builder could not be asked"))
     document: Json = json.loads(JsonV1Dot6(bom).output_as_string())
@@ -195,10 +198,6 @@ def _debian(line: str) -> Component:
     name, version, architecture = line.split()
     purl = PackageURL("deb", "debian", name, version, {"arch": architecture})
     return Component(name=name, version=version, purl=purl, bom_ref=str(purl))
-
-
-def _installed(folder: Path) -> Iterator[Pin]:
-    return pins((folder / REQUIREMENTS).read_text())
 
 
 def _sha256(content: str) -> HashType:
