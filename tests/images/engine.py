@@ -28,11 +28,12 @@ MIRROR = "http://deb.debian.org/debian"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def run(*command: str, seconds: float = 900, **env: str) -> str:
+def run(*command: str, seconds: float = 900, cwd: str | None = None, **env: str) -> str:
     """Run a command and return what it prints; what it says on both channels is the failure."""
     done = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL
-    )
+        command, env={**os.environ, **env}, capture_output=True, text=True, timeout=seconds, cwd=cwd,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout.strip()
 

@@ -203,6 +203,7 @@ def test_bentoml_containerize_gives_the_lean_image_too(
     run(
         sys.executable, "-m", "bentoml", "containerize", bentos.first.tag, "--backend", "docker",
         "--image-tag", "containerized:test", "--opt", f"build-arg=BASE={workshop.base}",
+        cwd=tempfile.gettempdir(),  # BentoML's issue 5566: it reads no template outside of the current folder
         BENTOML_HOME=str(bentos.settings.local_dir / "bentoml"), BENTOML_DO_NOT_TRACK="True",
     )  # fmt: skip
     with capsys.disabled():
