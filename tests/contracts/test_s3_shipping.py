@@ -122,11 +122,16 @@ def test_damage_is_seen_before_a_pod_sees_it(shop: Settings, bentos: BuiltBentos
     assert len(by_digest(shop)) == 1
 
 
-def test_what_pods_could_not_use_is_refused(shop: Settings, settings: Settings, bentos: BuiltBentos) -> None:
+def test_what_pods_could_not_use_is_refused(
+    shop: Settings, settings: Settings, bentos: BuiltBentos, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SettingsError, match="pods cannot read a folder of this machine"):
         ship(with_deployment(settings, runtime_image=f"{RUNTIME}@{DIGEST}"), bentos.first)
     with pytest.raises(SettingsError, match=r"deployment\.runtime_image is empty"):
         ship(with_deployment(shop, runtime_image=""), bentos.first)
+    monkeypatch.setattr(shipping, "MOST_BYTES", 1_000)
+    with pytest.raises(SettingsError, match="pods fetch 1,000 at the most"):
+        ship(shop, bentos.first)
     assert by_digest(shop) == {}
 
 
