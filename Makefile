@@ -1,6 +1,7 @@
 # make demo     watch the whole loop run on this machine
 # make test     run the tests
 # make install  set-up alone
+# make test-image    build and run the served image with a Docker engine of its own (root on Debian)
 # make lint     linters, types, import contracts
 
 ARGS ?=
@@ -10,13 +11,16 @@ BIN := .venv/bin
 READY := .venv/.ready
 unexport PYTHONDONTWRITEBYTECODE  # else each process of Airflow compiles it anew: twice the time of everything
 
-.PHONY: demo test install lint format lock clean
+.PHONY: demo test test-image install lint format lock clean
 
 demo: install
 	@$(BIN)/sentiment demo $(ARGS)
 
 test: install
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+
+test-image: install
+	@TEST_IMAGE=yes $(BIN)/python -m pytest tests/images/test_image.py $(ARGS)
 
 install: $(READY)
 
@@ -51,6 +55,9 @@ format: install
 lock:
 	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --no-emit-index-url --no-annotate --no-header --generate-hashes --output-file constraints.txt
+	@$(BIN)/uv pip compile --quiet images/serving/requirements.in --constraint constraints.txt --universal \
+	  --python-version 3.11 --no-emit-index-url --no-annotate --no-header --generate-hashes \
+	  --output-file images/serving/requirements.txt
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

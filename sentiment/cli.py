@@ -26,12 +26,14 @@ from sentiment.cli_doctor import doctor
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
+from sentiment.cli_image import image
 from sentiment.cli_keys import app as keys
 from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_predict import predict, score
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
+from sentiment.cli_ship import ship
 from sentiment.cli_tune import tune
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, storage_errors
@@ -218,6 +220,10 @@ def package(
     out.result(bento.to_dict(), f"Bento: {bento.tag}", f"Files: {bento.path}")
 
 
+app.command(epilog=_examples("sentiment image", "sentiment image 3 --json"))(image)
+app.command(epilog=_examples("sentiment ship", "sentiment ship 3 --json | jq .values"))(ship)
+
+
 @app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3"))
 def deploy(
     version: Annotated[str | None, typer.Argument(help="Model version; the champion if not given.")] = None,
@@ -259,7 +265,7 @@ def run(
     The model keeps serving in the background; `sentiment down` stops it. If the gate says no, the champion goes on
     serving and the status is 10.
     """
-    from sentiment.deployment.release import deploy as ship
+    from sentiment.deployment.release import deploy as make_live
     from sentiment.packaging import package as pack
     from sentiment.reviews.ingest import ingest as take_in
     from sentiment.training.promotion import judge, standing_of
@@ -286,7 +292,7 @@ def run(
         bento = pack(settings, registry)
         notes.append(bento.tag)
     with out.step("Deploying") as notes:
-        release = ship(settings, bento)
+        release = make_live(settings, bento)
         notes.append(f"version {release.model_version} at {release.url}")
     summary = {
         "ingest": taken.to_dict(),

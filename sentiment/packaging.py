@@ -15,17 +15,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from sentiment.bento_files import is_whole, pack, unpack
 from sentiment.errors import IntegrityError, ModelError, ServiceError, storage_errors
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.ledger import Ledger
@@ -39,8 +38,6 @@ from sentiment.serving.manifest import (
     Curves,
     Manifest,
     ReliabilityPoint,
-    ServedModel,
-    check_code,
     digest_of_files,
 )
 from sentiment.settings import Settings
@@ -51,6 +48,7 @@ from sentiment.training.proof import prove
 BENTO_NAME = "sentiment"
 BENTOS = "bentos"
 RECIPE = "bentofile.yaml"
+IMAGE = "images/serving"
 SERVICE = "bento/service.py"
 BUILD_SECONDS = 300
 _SHARE = ("rows", "accuracy", "accuracy_low", "accuracy_high")
@@ -102,13 +100,14 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
         manifest = _stage(settings, registry, model, Path(temporary))
         name = f"v{model.version}-{manifest.bento_digest[:12]}"
         path = home / "bentos" / BENTO_NAME / name
-        if not _is_whole(path, manifest.bento_digest):
-            shutil.rmtree(path, ignore_errors=True)
-            _build(Path(temporary), home, name)
-            if not _is_whole(path, manifest.bento_digest):
-                raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
-        storage = Storage(settings)
-        _export(storage, path, f"{BENTOS}/{BENTO_NAME}-{name}.bento", again=_note_promotion(path, manifest))
+        storage, file = Storage(settings), bento_file(name)
+        kept = file in storage.list(BENTOS)
+        if not is_whole(path, manifest.bento_digest):
+            kept = kept and _restore(storage, file, path, manifest.bento_digest)
+            if not kept:
+                _remake(Path(temporary), home, path, manifest.bento_digest)
+        if _note_promotion(path, manifest) or not kept:
+            storage.write(file, pack(path))
     Ledger(storage).append(
         "packaged",
         model_version=model.version,
@@ -128,13 +127,38 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
     )
 
 
+def bento_file(version: str) -> str:
+    """Return where in the storage the file of a Bento is."""
+    return f"{BENTOS}/{BENTO_NAME}-{version}.bento"
+
+
+def at_hand(settings: Settings, package: BentoPackage) -> BentoPackage:
+    """Return a Bento with its folder on this machine, be it that another one packaged it.
+
+    Raises
+    ------
+    IntegrityError
+        The storage has it no more, or not whole.
+    """
+    home = settings.local_dir / "bentoml"
+    path = home / "bentos" / BENTO_NAME / package.version
+    with _alone(home):
+        here = is_whole(path, package.digest)
+        if not (here or _restore(Storage(settings), bento_file(package.version), path, package.digest)):
+            raise IntegrityError(
+                f"{package.tag} is neither on this machine nor whole in the storage.",
+                fix=f"Package it again: `sentiment package {package.model_version}`.",
+            )
+    return replace(package, path=str(path))
+
+
 def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
     """Put everything a Bento holds into `folder` and return its manifest."""
     root = _project_root()
-    code = [*_needed_modules(root), *_assets(root)]
-    for name in (*code, RECIPE):
+    code, recipe = [*_needed_modules(root), *_assets(root)], [RECIPE, *_image_files(root)]
+    for name in (*code, *recipe):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, folder / name)
+        shutil.copy(root / name, folder / name)
     probes = prove(settings, registry, model)
     (folder / "model").mkdir()
     shutil.copyfile(registry.artifact(model, SCORER_FILE), folder / "model" / SCORER_FILE)
@@ -149,7 +173,7 @@ def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: 
         metrics=dict(model.metrics),
         code_version=installed_version("sentiment"),
         code_digest=digest_of_files(folder, code),
-        recipe_digest=digest_of_files(folder, [RECIPE]),
+        recipe_digest=digest_of_files(folder, recipe),
         probes=probes,
         curves=_curves(registry, model),
     )
@@ -231,6 +255,11 @@ def _assets(root: Path) -> list[str]:
     return [str(file.relative_to(root)) for file in files if file.suffix not in (".py", ".pyc")]
 
 
+def _image_files(root: Path) -> list[str]:
+    """Return the files with which an image is made of a Bento."""
+    return [f"{IMAGE}/{file.name}" for file in sorted((root / IMAGE).iterdir()) if file.is_file()]
+
+
 def _imports(path: Path) -> Iterator[str]:
     """Yield the modules of ours that a file imports."""
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -241,6 +270,24 @@ def _imports(path: Path) -> Iterator[str]:
         else:
             continue
         yield from (name for name in names if name.split(".")[0] in ("bento", "sentiment"))
+
+
+def _restore(storage: Storage, file: str, path: Path, digest: str) -> bool:
+    """Make the folder of a Bento from its file, so that all machines have the same one; whether that was whole."""
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        unpack(storage.read(file), path)
+    except (FileNotFoundError, IntegrityError) as error:
+        log.warning("%s cannot be taken from the storage: %s", file, error)
+        return False
+    return is_whole(path, digest)
+
+
+def _remake(context: Path, home: Path, path: Path, digest: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    _build(context, home, path.name)
+    if not is_whole(path, digest):
+        raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
 
 
 def _build(context: Path, home: Path, version: str) -> None:
@@ -276,20 +323,6 @@ def _build(context: Path, home: Path, version: str) -> None:
         )
 
 
-def _is_whole(path: Path, digest: str) -> bool:
-    """Whether there is a Bento with that digest, with every byte of code and model as it was staged."""
-    source = path / "src"
-    if not (path / "bento.yaml").is_file():
-        return False
-    try:
-        manifest = ServedModel.load(source / "model").manifest
-        check_code(source, manifest)
-    except (OSError, IntegrityError) as error:
-        log.warning("%s is damaged and is made again: %s", path, error)
-        return False
-    return manifest.bento_digest == digest
-
-
 def _note_promotion(path: Path, manifest: Manifest) -> bool:
     """Write into a Bento that was there already when its model was promoted; whether that was news to it."""
     target = path / "src" / "model" / MANIFEST_FILE
@@ -301,18 +334,6 @@ def _note_promotion(path: Path, manifest: Manifest) -> bool:
     temporary.write_text(told.model_dump_json(indent=2))
     temporary.replace(target)
     return True
-
-
-def _export(storage: Storage, path: Path, target: str, *, again: bool) -> None:
-    """Put the Bento into the storage as a file that ``bentoml import`` reads, unless it is there."""
-    if target in storage.list(BENTOS) and not again:
-        return
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:xz", preset=1) as archive:
-        for file in sorted(path.rglob("*")):
-            if "__pycache__" not in file.parts:
-                archive.add(file, arcname=str(file.relative_to(path)), recursive=False)
-    storage.write(target, buffer.getvalue())
 
 
 @contextlib.contextmanager

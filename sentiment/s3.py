@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -18,19 +18,14 @@ from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.store import S3Store
 
 from sentiment.errors import StorageError
+from sentiment.s3_store import BULK_RETRIES, CONNECT_SECONDS, S3Clients
 from sentiment.settings import StorageSettings
-
-if TYPE_CHECKING:
-    from obstore.store import S3Config
 
 logger = logging.getLogger(__name__)
 
 AWS_ERRORS = (BotoCoreError, ClientError, Boto3Error)
-CONNECT_SECONDS = 5
-BULK_RETRIES = 3  # of one request among the many of a large transfer; the transfer as a whole is tried again aloud
 CREDENTIALS_LIVE = timedelta(minutes=10)  # botocore renews credentials that have no more than this left
 
 
@@ -48,8 +43,8 @@ def use_session(session: boto3.Session, settings: StorageSettings) -> None:
     boto3.DEFAULT_SESSION = session
 
 
-class S3Access:
-    """What clients of one S3 root need.
+class S3Access(S3Clients):
+    """What clients of one S3 root need, with the credentials of an AWS session.
 
     Parameters
     ----------
@@ -65,31 +60,9 @@ class S3Access:
     """
 
     def __init__(self, settings: StorageSettings, session: boto3.Session | None = None) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._session = session or _own_session(settings)
         self._credentials()
-
-    def store(self, root: str, *, bulk: bool = False) -> S3Store:
-        """Return an obstore client; `bulk` for what takes many requests, which are repeated one by one."""
-        config: S3Config = {}
-        if self._region:
-            config["region"] = self._region
-        if self._endpoint:
-            config["endpoint"] = self._endpoint
-        return S3Store.from_url(
-            root,
-            config=config,
-            client_options={
-                "allow_http": self._plain_http,
-                "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                "timeout": timedelta(seconds=self._settings.timeout_seconds),
-            },
-            retry_config={
-                "max_retries": BULK_RETRIES if bulk else 0,
-                "retry_timeout": timedelta(seconds=self._settings.retry_seconds),
-            },
-            credential_provider=Boto3CredentialProvider(self._session, ttl=CREDENTIALS_LIVE),
-        )
 
     def options(self) -> dict[str, str]:
         """Return storage options for deltalake, with credentials that live for at least ten minutes.
@@ -116,18 +89,12 @@ class S3Access:
         if self._endpoint:
             os.environ["MLFLOW_S3_ENDPOINT_URL"] = self._endpoint  # the only way to tell it
 
+    def _credential_provider(self) -> Boto3CredentialProvider:
+        return Boto3CredentialProvider(self._session, ttl=CREDENTIALS_LIVE)
+
     @property
     def _region(self) -> str:
         return self._settings.region or self._session.region_name or ""
-
-    @property
-    def _endpoint(self) -> str:
-        named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return self._settings.endpoint or named or ""
-
-    @property
-    def _plain_http(self) -> bool:
-        return self._endpoint.startswith("http://")
 
     def _credentials(self) -> ReadOnlyCredentials:
         try:

@@ -402,10 +402,41 @@ class ServingSettings(Section):
 
 
 class DeploymentSettings(Section):
-    """The local deployment."""
+    """Where releases go, and how Bentos get there."""
 
     ready_timeout_seconds: int = Field(90, ge=1, description="How long a new release may take to become ready.")
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
+    ship: Literal["s3", "image"] = Field(
+        "s3", description="How a Bento gets to Kubernetes: `s3` (pods of runtime_image fetch it) or `image` (one each)."
+    )
+    runtime_image: str = Field(
+        "",
+        pattern=r"^$|^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$",
+        description="The image that serves any Bento, repository@sha256:digest, for `ship` s3.",
+    )
+    image_repository: str = Field(
+        "", description="Where images of Bentos are pushed: REGISTRY/NAME without a tag, such as one of ECR."
+    )
+    builder: Literal["docker", "buildah", "buildkit", "codebuild"] = Field(
+        "docker", description="What builds images: a command on this machine, or AWS CodeBuild."
+    )
+    base_image: str = Field(
+        "",
+        description="What images are built on, NAME@sha256:...; empty takes what images/serving/Dockerfile has.",
+    )
+    build_timeout_seconds: int = Field(1800, ge=10, description="How long building and pushing an image may take.")
+    buildkit_host: str = Field("", description="Address of buildkitd; empty takes buildctl's own default.")
+    codebuild_project: str = Field("", description="CodeBuild project that builds images, for the builder codebuild.")
+    refuse_findings: Literal["", "CRITICAL", "HIGH", "MEDIUM"] = Field(
+        "", description="Refuse an image in which ECR's scan finds anything so severe; empty does not ask."
+    )
+
+    @field_validator("image_repository")
+    @classmethod
+    def _repository(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", name):
+            raise ValueError(f"{name!r} is not REGISTRY/NAME in small letters, without a tag")
+        return name
 
 
 class CanarySettings(Section):

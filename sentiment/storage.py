@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions
 
     from sentiment.s3 import S3Access
+    from sentiment.s3_store import S3Clients
 
 PIECE_BYTES = 16 * 2**20
 _CLAIM = "claim"
@@ -72,15 +74,24 @@ class Storage:
                 Path(self.root).mkdir(parents=True, exist_ok=True)
                 self._store = self._bulk = LocalStore(prefix=self.root, mkdir=True)
             elif self.root.startswith("s3://"):
-                from sentiment.s3 import S3Access  # it costs a local root nothing
-
-                self._s3 = S3Access(settings.storage, session)
-                self._store, self._bulk = self._s3.store(self.root), self._s3.store(self.root, bulk=True)
+                clients = self._clients(settings, session)
+                self._store, self._bulk = clients.store(self.root), clients.store(self.root, bulk=True)
             else:
                 raise StorageError(
                     f"storage.root {self.root!r} is neither a folder nor s3://bucket/prefix.",
                     fix="Set SENTIMENT_STORAGE__ROOT.",
                 )
+
+    def _clients(self, settings: Settings, session: boto3.Session | None) -> S3Clients:
+        """Return clients for S3; imported here, because they cost a local root nothing."""
+        if session is None and find_spec("boto3") is None:  # in the served image
+            from sentiment.s3_store import S3Clients
+
+            return S3Clients(settings.storage)
+        from sentiment.s3 import S3Access
+
+        self._s3 = S3Access(settings.storage, session)
+        return self._s3
 
     @property
     def is_local(self) -> bool:
