@@ -442,6 +442,53 @@ class DeploymentSettings(Section):
     )
 
 
+class CanarySettings(Section):
+    """How a new version is watched beside the one that it shall replace."""
+
+    prometheus_url: str = Field("", description="Prometheus that is asked about both; without it there is no watch.")
+    prometheus_token_file: str = Field("", description="File of a bearer token for it; read at each look.")
+    matchers: str = Field("", description='What else selects the series in PromQL, such as namespace="sentiment".')
+    timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long one request of a look may take.")
+    attempts: int = Field(3, ge=1, le=10, description="Most attempts to reach Prometheus in one look.")
+    steps: tuple[Annotated[int, Field(ge=1, le=99)], ...] = Field(
+        (5, 25, 50), min_length=1, description="Percent of the traffic that it gets, step by step."
+    )
+    step_minutes: float = Field(10.0, gt=0, description="How long each step takes at the least.")
+    look_seconds: float = Field(30.0, gt=0, description="Time between two looks at a step.")
+    patience_minutes: float = Field(60.0, gt=0, description="How long a step waits for traffic and for Prometheus.")
+    on_patience: Literal["fail", "pass"] = Field(
+        "fail", description="What too little traffic comes to then; without any data it is always fail."
+    )
+    min_requests: int = Field(500, ge=20, description="Fewest requests to each of the two before a step passes.")
+    false_alarm: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance at the most, over all steps, looks and signals, that a good one fails."
+    )
+    max_error_rise: Share = Field(0.01, description="Share of requests that may fail in addition.")
+    max_latency_ratio: float = Field(2.0, ge=1, description="How many times as long requests may take.")
+    max_slow_rise: Share = Field(0.02, description="Share of requests that may take longer than that in addition.")
+    max_label_shift: Share = Field(0.15, description="How much more of its answers may have any one label.")
+    max_confidence_shift: Share = Field(0.25, description="How far apart the distributions of confidence may be.")
+    max_abstention_rise: Share = Field(0.15, description="Share of answers that may be unsure in addition.")
+    max_feedback_rise: Share = Field(0.1, description="Share of feedback that may contradict it in addition.")
+    max_restarts: int = Field(0, ge=0, description="How often its servers may restart in a step.")
+    stable_url: str = Field("", description="Where the stable version answers, for mirrored requests.")
+    canary_url: str = Field("", description="Where the canary answers, for mirrored requests.")
+    mirrored: int = Field(100, ge=10, le=2_000, description="Texts that each look sends to both.")
+    max_disagreement: Share = Field(0.25, description="Share of mirrored texts that may get another label.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if list(self.steps) != sorted(set(self.steps)):
+            raise ValueError(f"steps are {self.steps}; each must give the canary more traffic than the one before")
+        if self.patience_minutes < self.step_minutes:
+            raise ValueError(
+                f"patience_minutes is {self.patience_minutes:g}, less than the {self.step_minutes:g} of step_minutes"
+            )
+        if bool(self.stable_url) != bool(self.canary_url):
+            raise ValueError("stable_url and canary_url are set together, or neither")
+        return self
+
+
 class RetentionSettings(Section):
     """How long `sentiment maintain` keeps what nothing needs any more; 0 keeps it for ever."""
 
@@ -483,6 +530,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings)
+    canary: CanarySettings = Field(default_factory=CanarySettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     platform: PlatformSettings = Field(default_factory=PlatformSettings)
 

@@ -1,0 +1,70 @@
+"""One look at a canary: ask Prometheus, mirror requests, judge, and write down what it came to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sentiment.deployment.canary.verdict import CanaryVerdict
+from sentiment.ledger import Ledger
+from sentiment.settings import Settings
+from sentiment.storage import Storage
+
+
+def look(settings: Settings, *, stable: str, canary: str, weight: int, since: datetime, now: datetime) -> CanaryVerdict:
+    """Look once at a step.
+
+    Parameters
+    ----------
+    stable, canary : str
+        The model versions that are to be compared; answers of another one fail the canary.
+    weight : int
+        Percent of the traffic that the canary gets at this step.
+    since : datetime
+        When the step began.
+
+    Raises
+    ------
+    SettingsError
+        ``canary.prometheus_url`` is not set. A Prometheus that does not answer is no error but a reason to wait.
+    """
+    raise NotImplementedError
+
+
+def record(
+    settings: Settings,
+    verdict: CanaryVerdict,
+    *,
+    stable: str,
+    canary: str,
+    weight: int,
+    since: datetime,
+    release: str = "",
+    digest: str = "",
+) -> None:
+    """Write a verdict that decides (``pass`` or ``fail``) to the ledger, once for each step of a release.
+
+    Parameters
+    ----------
+    release : str, optional
+        Id of the release that is watched.
+    digest : str, optional
+        That of the canary's Bento.
+    """
+    if verdict.state == "wait":
+        return
+    said = "passed" if verdict.state == "pass" else "failed"
+    Ledger(Storage(settings)).append(
+        "canary",
+        model_version=canary,
+        digests={"bento": digest} if digest else {},
+        reason=f"{said} at {weight}%: {verdict.said}",
+        detail={
+            "release": release,
+            "verdict": said,
+            "stable": stable,
+            "weight": weight,
+            "since": since.isoformat(),
+            "reasons": [[reason.signal, reason.state, reason.said] for reason in verdict.reasons],
+        },
+        key=f"canary-{release or canary}-{weight}-{since.isoformat()}",
+    )
