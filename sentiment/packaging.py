@@ -51,6 +51,7 @@ from sentiment.training.proof import prove
 BENTO_NAME = "sentiment"
 BENTOS = "bentos"
 RECIPE = "bentofile.yaml"
+IMAGE = "images/serving"
 SERVICE = "bento/service.py"
 BUILD_SECONDS = 300
 _SHARE = ("rows", "accuracy", "accuracy_low", "accuracy_high")
@@ -131,10 +132,10 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
 def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
     """Put everything a Bento holds into `folder` and return its manifest."""
     root = _project_root()
-    code = [*_needed_modules(root), *_assets(root)]
-    for name in (*code, RECIPE):
+    code, recipe = [*_needed_modules(root), *_assets(root)], [RECIPE, *_image_files(root)]
+    for name in (*code, *recipe):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / name, folder / name)
+        shutil.copy(root / name, folder / name)
     probes = prove(settings, registry, model)
     (folder / "model").mkdir()
     shutil.copyfile(registry.artifact(model, SCORER_FILE), folder / "model" / SCORER_FILE)
@@ -149,7 +150,7 @@ def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: 
         metrics=dict(model.metrics),
         code_version=installed_version("sentiment"),
         code_digest=digest_of_files(folder, code),
-        recipe_digest=digest_of_files(folder, [RECIPE]),
+        recipe_digest=digest_of_files(folder, recipe),
         probes=probes,
         curves=_curves(registry, model),
     )
@@ -229,6 +230,11 @@ def _assets(root: Path) -> list[str]:
     """Return the files beside the service that are no code: those of its page."""
     files = (file for file in (root / SERVICE).parent.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return [str(file.relative_to(root)) for file in files if file.suffix not in (".py", ".pyc")]
+
+
+def _image_files(root: Path) -> list[str]:
+    """Return the files with which an image is made of a Bento."""
+    return [f"{IMAGE}/{file.name}" for file in sorted((root / IMAGE).iterdir()) if file.is_file()]
 
 
 def _imports(path: Path) -> Iterator[str]:
