@@ -1,0 +1,213 @@
+"""One release in Kubernetes: what it serves, and bringing it to serve something else, one deployer at a time.
+
+All state is in Helm's revisions. On one machine a lock, which a running ``helm`` keeps even if we are killed, lets one
+process at a time work on a release. From elsewhere, Helm refuses a second operation while one is pending. One that was
+killed stays pending: it is put back to the last revision that was deployed as soon as it cannot be running any more,
+which is at once if it was begun by the same deployer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO
+
+from sentiment.deployment.helm import BusyError, FailedUpgradeError, Helm, Revision
+from sentiment.deployment.state import take
+from sentiment.deployment.tracks import Tracks
+from sentiment.errors import ServiceError, storage_errors
+from sentiment.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+GOOD = ("deployed", "superseded")
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """What a release is, once nothing is pending.
+
+    Attributes
+    ----------
+    name : str
+        Namespace and release.
+    revision : int
+        Helm's number of it; 0 if there is no release.
+    since : datetime or None
+        When that revision was made, which is when the weights became what they are.
+    """
+
+    name: str
+    revision: int = 0
+    since: datetime | None = None
+    chart: str = ""
+    tracks: Tracks = Tracks()
+
+    @property
+    def id(self) -> str:
+        """Names this revision, also after the release was uninstalled and made anew."""
+        return f"{self.name}/{self.revision}-{self.since:%Y%m%dT%H%M%SZ}" if self.since else ""
+
+
+class ClusterRelease:
+    """The Helm release of one platform.
+
+    Parameters
+    ----------
+    by : str, optional
+        Who deploys, so that a killed operation of the same one is taken up at once: the run of a DAG; the user and
+        the machine if not given.
+    """
+
+    def __init__(self, settings: Settings, *, by: str = "") -> None:
+        self._settings = settings
+        self.name = f"{settings.deployment.namespace}/{settings.deployment.release}"
+        self._by = by or f"{_user()}@{socket.gethostname()}"
+        self.helm = Helm(settings)
+
+    def state(self) -> ClusterState:
+        """Return what is served, by the newest revision that was deployed; what is pending does not count."""
+        history = self.helm.history()
+        return self._state(_last_good(history) if not _is_gone(history) else None)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[ClusterState]:
+        """Be the only one of this machine who works on the release; gives what it serves, with nothing pending.
+
+        Raises
+        ------
+        ServiceError
+            Somebody else did not end in the time that Helm may take.
+        """
+        folder = self._settings.local_dir / "deployment"
+        path = folder / f"{self.name.replace('/', '.')}.lock"
+        with storage_errors(str(path)):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("a+")
+        with lock:
+            self._wait_for(lock)
+            self.helm = Helm(self._settings, lock=lock.fileno())
+            try:
+                yield self._settled()
+            finally:
+                self.helm = Helm(self._settings)
+
+    def apply(self, tracks: Tracks) -> ClusterState:
+        """Upgrade the release, within `alone`, until its pods are ready.
+
+        Raises
+        ------
+        FailedUpgradeError
+            They did not become ready; everything is as before.
+        ServiceError, SettingsError
+            Nothing was changed.
+        """
+        before = self.helm.history()
+        values = {**tracks.values(), "deployedBy": self._by}
+        log.info("%s: %s", self.name, tracks)
+        try:
+            self.helm.upgrade(values)
+        except BusyError:
+            raise
+        except ServiceError as error:
+            after = self.helm.history()
+            tried = [revision for revision in after[-2:] if revision.number > (before[-1].number if before else 0)]
+            if not any(revision.status == "failed" for revision in tried):
+                raise
+            self._settled()  # where Helm could not put it back
+            raise FailedUpgradeError(error.message, fix=error.fix) from error
+        return self.state()
+
+    def is_current(self, tracks: Tracks) -> bool:
+        """Whether an upgrade to these tracks would change nothing: neither values of the files, nor the chart."""
+        state, wanted = self.state(), self.helm.rendered(tracks.values())
+        now = {name: value for name, value in self.helm.values(state.revision).items() if name != "deployedBy"}
+        return now == wanted.values and self.helm.manifest(state.revision).strip() == wanted.manifest.strip()
+
+    def _state(self, revision: Revision | None) -> ClusterState:
+        if revision is None:
+            return ClusterState(self.name)
+        tracks = Tracks.of(self.helm.values(revision.number))
+        return ClusterState(self.name, revision.number, revision.updated.astimezone(UTC), revision.chart, tracks)
+
+    def _settled(self) -> ClusterState:
+        """Wait until nothing is pending, and put back what was left half done."""
+        told = False
+        while True:
+            history = self.helm.history()
+            if _is_gone(history):
+                return self._state(None)
+            last = history[-1]
+            if last.status == "deployed":
+                return self._state(last)
+            age = (datetime.now(UTC) - last.updated).total_seconds()
+            if last.status not in PENDING or age > self.helm.timeout or self._is_ours(history):
+                self._put_back(history)
+                continue
+            if not told:
+                log.warning("%s: revision %d is %s; waiting for it", self.name, last.number, last.status)
+                told = True
+            time.sleep(POLL_SECONDS)
+
+    def _is_ours(self, history: list[Revision]) -> bool:
+        """Whether what is unfinished was begun by us: we hold the lock, so whoever ran it is gone."""
+        good = _last_good(history)
+        begun = [revision for revision in history if good is None or revision.number > good.number]
+        return any(self.helm.values(revision.number).get("deployedBy") == self._by for revision in begun)
+
+    def _put_back(self, history: list[Revision]) -> None:
+        last, good = history[-1], _last_good(history)
+        log.warning("%s: revision %d is %s and is put back", self.name, last.number, last.status)
+        if good is None or last.status == "uninstalling":
+            self.helm.uninstall()
+        else:
+            self.helm.rollback(good.number)
+
+    def _wait_for(self, lock: IO[str]) -> None:
+        deadline, told = time.monotonic() + self.helm.timeout, False
+        while True:
+            try:
+                return take(lock)
+            except BlockingIOError as error:
+                # a killed process is gone, but the helm that it started is not
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        f"Another process of this machine ({holder_of(lock)}) works on {self.name}.",
+                        fix="Wait until it has ended, or end it, then run the same again.",
+                    ) from error
+            if not told:
+                log.warning("%s: waiting for another process of this machine (%s)", self.name, holder_of(lock))
+                told = True
+            time.sleep(POLL_SECONDS)
+
+
+def holder_of(lock: IO[str]) -> int:
+    """Return the process that locked a file last."""
+    lock.seek(0)
+    return int(lock.read() or 0)
+
+
+def _last_good(history: list[Revision]) -> Revision | None:
+    """Return the revision that is deployed, or was before what is unfinished."""
+    deployed = [revision for revision in history if revision.status == "deployed"]
+    return next(reversed(deployed or [revision for revision in history if revision.status in GOOD]), None)
+
+
+def _is_gone(history: list[Revision]) -> bool:
+    return not history or history[-1].status == "uninstalled"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return f"uid {os.getuid()}"
