@@ -9,13 +9,11 @@ which is at once if it was begun by the same deployer.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
-import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO
 
@@ -23,6 +21,7 @@ from sentiment.deployment.helm import BusyError, FailedUpgradeError, Helm, Revis
 from sentiment.deployment.state import take
 from sentiment.deployment.tracks import Tracks
 from sentiment.errors import ServiceError, storage_errors
+from sentiment.ledger import this_user
 from sentiment.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class ClusterState:
     revision: int = 0
     since: datetime | None = None
     chart: str = ""
-    tracks: Tracks = Tracks()
+    tracks: Tracks = field(default_factory=Tracks)
 
     @property
     def id(self) -> str:
@@ -71,7 +70,7 @@ class ClusterRelease:
     def __init__(self, settings: Settings, *, by: str = "") -> None:
         self._settings = settings
         self.name = f"{settings.deployment.namespace}/{settings.deployment.release}"
-        self._by = by or f"{_user()}@{socket.gethostname()}"
+        self._by = by or f"{this_user()}@{socket.gethostname()}"
         self.helm = Helm(settings)
 
     def state(self) -> ClusterState:
@@ -204,10 +203,3 @@ def _last_good(history: list[Revision]) -> Revision | None:
 
 def _is_gone(history: list[Revision]) -> bool:
     return not history or history[-1].status == "uninstalled"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return f"uid {os.getuid()}"

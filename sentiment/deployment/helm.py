@@ -1,6 +1,6 @@
 """The ``helm`` command: what is asked of it, and what its refusals mean.
 
-Values go by files and the cluster by the environment, never by arguments: those can be read by everybody on the machine.
+Values go by files and the cluster by the environment, never by arguments, which everybody on the machine can read.
 Helm 3.14 and 4 are spoken to alike, but for the flag that takes a failed upgrade back.
 """
 
@@ -163,9 +163,7 @@ class Helm:
     def uninstall(self) -> None:
         """Remove the release and everything of it."""
         seconds = self._to.helm_timeout_seconds
-        self._run(
-            "uninstall", self._to.release, "--wait", "--timeout", f"{seconds}s", seconds=seconds + SLACK_SECONDS
-        )
+        self._run("uninstall", self._to.release, "--wait", "--timeout", f"{seconds}s", seconds=seconds + SLACK_SECONDS)
 
     @cached_property
     def _major(self) -> int:
@@ -248,7 +246,7 @@ class Helm:
 
     def _environment(self) -> dict[str, str]:
         names = {"KUBECONFIG": self._to.kubeconfig, "HELM_KUBECONTEXT": self._to.context}
-        return {name: os.path.expanduser(value) for name, value in names.items() if value}
+        return {name: str(Path(value).expanduser()) for name, value in names.items() if value}
 
 
 def _end(process: subprocess.Popen[str]) -> None:

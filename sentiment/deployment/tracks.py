@@ -105,7 +105,7 @@ class Tracks:
     def of(cls, values: Mapping[str, Any]) -> Tracks:
         """Return what a release's values say."""
         image, canary, colours = (values.get(name) or {} for name in ("image", "canary", "blueGreen"))
-        strategy = values.get("strategy") or "rolling"
+        strategy: Strategy = values.get("strategy") or "rolling"
         repository = image.get("repository") or ""
         if strategy == "blueGreen":
             blue, green = (_version(repository, colours.get(name) or {}) for name in ("blue", "green"))
@@ -136,9 +136,10 @@ def advance(now: Tracks, wanted: Version, *, strategy: Strategy, steps: Sequence
     """
     if strategy == "blueGreen":
         return _switch(now, wanted)
+    steps = () if strategy == "rolling" else steps
     if now.canary and (now.stable == wanted or now.canary != wanted or not steps):
         return retreat(now)
-    if now.stable in (None, wanted) or strategy == "rolling" or not steps:
+    if now.stable in (None, wanted) or not steps:
         alone = Tracks(strategy, stable=wanted)
         return None if now == alone else alone
     if now.canary is None:
