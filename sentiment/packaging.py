@@ -15,17 +15,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from sentiment.bento_files import is_whole, pack, unpack
 from sentiment.errors import IntegrityError, ModelError, ServiceError, storage_errors
 from sentiment.labels import LABELS, LabelScheme
 from sentiment.ledger import Ledger
@@ -39,8 +38,6 @@ from sentiment.serving.manifest import (
     Curves,
     Manifest,
     ReliabilityPoint,
-    ServedModel,
-    check_code,
     digest_of_files,
 )
 from sentiment.settings import Settings
@@ -103,13 +100,14 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
         manifest = _stage(settings, registry, model, Path(temporary))
         name = f"v{model.version}-{manifest.bento_digest[:12]}"
         path = home / "bentos" / BENTO_NAME / name
-        if not _is_whole(path, manifest.bento_digest):
-            shutil.rmtree(path, ignore_errors=True)
-            _build(Path(temporary), home, name)
-            if not _is_whole(path, manifest.bento_digest):
-                raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
-        storage = Storage(settings)
-        _export(storage, path, f"{BENTOS}/{BENTO_NAME}-{name}.bento", again=_note_promotion(path, manifest))
+        storage, file = Storage(settings), bento_file(name)
+        kept = file in storage.list(BENTOS)
+        if not is_whole(path, manifest.bento_digest):
+            kept = kept and _restore(storage, file, path, manifest.bento_digest)
+            if not kept:
+                _remake(Path(temporary), home, path, manifest.bento_digest)
+        if _note_promotion(path, manifest) or not kept:
+            storage.write(file, pack(path))
     Ledger(storage).append(
         "packaged",
         model_version=model.version,
@@ -127,6 +125,31 @@ def package(settings: Settings, registry: Registry, version: str | None = None) 
         model_version=model.version,
         seconds=time.perf_counter() - started,
     )
+
+
+def bento_file(version: str) -> str:
+    """Return where in the storage the file of a Bento is."""
+    return f"{BENTOS}/{BENTO_NAME}-{version}.bento"
+
+
+def at_hand(settings: Settings, package: BentoPackage) -> BentoPackage:
+    """Return a Bento with its folder on this machine, be it that another one packaged it.
+
+    Raises
+    ------
+    IntegrityError
+        The storage has it no more, or not whole.
+    """
+    home = settings.local_dir / "bentoml"
+    path = home / "bentos" / BENTO_NAME / package.version
+    with _alone(home):
+        here = is_whole(path, package.digest)
+        if not (here or _restore(Storage(settings), bento_file(package.version), path, package.digest)):
+            raise IntegrityError(
+                f"{package.tag} is neither on this machine nor whole in the storage.",
+                fix=f"Package it again: `sentiment package {package.model_version}`.",
+            )
+    return replace(package, path=str(path))
 
 
 def _stage(settings: Settings, registry: Registry, model: ModelVersion, folder: Path) -> Manifest:
@@ -249,6 +272,24 @@ def _imports(path: Path) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] in ("bento", "sentiment"))
 
 
+def _restore(storage: Storage, file: str, path: Path, digest: str) -> bool:
+    """Make the folder of a Bento from its file, so that all machines have the same one; whether that was whole."""
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        unpack(storage.read(file), path)
+    except (FileNotFoundError, IntegrityError) as error:
+        log.warning("%s cannot be taken from the storage: %s", file, error)
+        return False
+    return is_whole(path, digest)
+
+
+def _remake(context: Path, home: Path, path: Path, digest: str) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    _build(context, home, path.name)
+    if not is_whole(path, digest):
+        raise IntegrityError(f"The built Bento {path} is not what was staged.", fix="Package it again.")
+
+
 def _build(context: Path, home: Path, version: str) -> None:
     """Run ``bentoml build`` in a process of its own: this package does not import bentoml."""
     command = [sys.executable, "-m", "bentoml", "build", "--version", version, "--output", "tag", "."]
@@ -282,20 +323,6 @@ def _build(context: Path, home: Path, version: str) -> None:
         )
 
 
-def _is_whole(path: Path, digest: str) -> bool:
-    """Whether there is a Bento with that digest, with every byte of code and model as it was staged."""
-    source = path / "src"
-    if not (path / "bento.yaml").is_file():
-        return False
-    try:
-        manifest = ServedModel.load(source / "model").manifest
-        check_code(source, manifest)
-    except (OSError, IntegrityError) as error:
-        log.warning("%s is damaged and is made again: %s", path, error)
-        return False
-    return manifest.bento_digest == digest
-
-
 def _note_promotion(path: Path, manifest: Manifest) -> bool:
     """Write into a Bento that was there already when its model was promoted; whether that was news to it."""
     target = path / "src" / "model" / MANIFEST_FILE
@@ -307,18 +334,6 @@ def _note_promotion(path: Path, manifest: Manifest) -> bool:
     temporary.write_text(told.model_dump_json(indent=2))
     temporary.replace(target)
     return True
-
-
-def _export(storage: Storage, path: Path, target: str, *, again: bool) -> None:
-    """Put the Bento into the storage as a file that ``bentoml import`` reads, unless it is there."""
-    if target in storage.list(BENTOS) and not again:
-        return
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:xz", preset=1) as archive:
-        for file in sorted(path.rglob("*")):
-            if "__pycache__" not in file.parts:
-                archive.add(file, arcname=str(file.relative_to(path)), recursive=False)
-    storage.write(target, buffer.getvalue())
 
 
 @contextlib.contextmanager

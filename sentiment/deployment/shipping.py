@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from sentiment.packaging import BentoPackage
+from sentiment.bento_files import is_whole, unpack
+from sentiment.deployment.images import build_and_push
+from sentiment.errors import IntegrityError, SettingsError
+from sentiment.ledger import Ledger
+from sentiment.packaging import BentoPackage, at_hand, bento_file
 from sentiment.settings import Settings
+from sentiment.storage import Storage
 
 BY_DIGEST = "bentos/by-digest"
 
@@ -52,5 +60,73 @@ class Shipped:
 
 
 def ship(settings: Settings, package: BentoPackage) -> Shipped:
-    """Put a Bento where pods find it, the way `deployment.ship` says; once, however often it is asked for."""
-    raise NotImplementedError
+    """Put a Bento where pods find it, the way `deployment.ship` says; once, however often it is asked for.
+
+    Raises
+    ------
+    SettingsError
+        What that way needs is not set; for ``s3``, also a storage root that pods cannot read.
+    IntegrityError
+        The Bento's file, or what was shipped under its digest, is damaged.
+    """
+    shipped = _as_image(settings, package) if settings.deployment.ship == "image" else _as_file(settings, package)
+    image = f"{shipped.repository}@{shipped.digest}"
+    files = {"file": shipped.bento_sha256} if shipped.bento_sha256 else {}
+    Ledger(Storage(settings)).append(
+        "shipped",
+        model_version=shipped.model_version,
+        digests={"bento": shipped.bento_digest, "image": shipped.digest, **files},
+        reason=f"{shipped.bento_uri} for {image}" if shipped.bento_uri else image,
+        detail=shipped.to_dict(),
+        key=f"shipped-{shipped.bento_sha256}-{image}",
+    )
+    return shipped
+
+
+def _as_image(settings: Settings, package: BentoPackage) -> Shipped:
+    image = build_and_push(settings, at_hand(settings, package))
+    return Shipped("image", package.model_version, package.digest, image.repository, image.digest)
+
+
+def _as_file(settings: Settings, package: BentoPackage) -> Shipped:
+    storage, runtime = Storage(settings), settings.deployment.runtime_image
+    if storage.is_local:
+        raise SettingsError(
+            f"deployment.ship is s3, but storage.root is {storage.root}: pods cannot read a folder of this machine.",
+            fix="Set storage.root to s3://bucket/prefix, or deployment.ship to image.",
+        )
+    if not runtime:
+        raise SettingsError(
+            "deployment.ship is s3, but deployment.runtime_image is empty: nothing could serve the Bento.",
+            fix="Set it to the runtime's REPOSITORY@sha256:DIGEST (docs/kubernetes.md says how that is made).",
+        )
+    data = _whole_file(storage, package)
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = f"{BY_DIGEST}/{sha256}.bento"
+    if not storage.create(path, data) and storage.read(path) != data:
+        raise IntegrityError(
+            f"{storage.uri(path)} is not what its name says: somebody changed it.",
+            fix="Find out who may write there, delete it, and ship again.",
+        )
+    repository, _, digest = runtime.partition("@")
+    return Shipped("s3", package.model_version, package.digest, repository, digest, storage.uri(path), sha256)
+
+
+def _whole_file(storage: Storage, package: BentoPackage) -> bytes:
+    """Return the Bento's file, whichever machine made it, after checking every byte of code and model in it."""
+    path = bento_file(package.version)
+    with tempfile.TemporaryDirectory(prefix="bento-") as temporary:
+        try:
+            data = storage.read(path)
+            unpack(data, Path(temporary))
+            if is_whole(Path(temporary), package.digest):
+                return data
+            problem = f"is damaged, or not {package.tag}"
+        except FileNotFoundError:
+            problem = "is not there"
+        except IntegrityError as error:
+            problem = f"is damaged ({error.message.rstrip('.')})"
+    raise IntegrityError(
+        f"{storage.uri(path)} {problem}.",
+        fix=f"Delete it if it is there, and package again: `sentiment package {package.model_version}`.",
+    )
