@@ -464,7 +464,9 @@ class CanarySettings(Section):
         0.05, gt=0, lt=0.5, description="Chance at the most, over all steps, looks and signals, that a good one fails."
     )
     max_error_rise: Share = Field(0.01, description="Share of requests that may fail in addition.")
+    max_refusal_rise: Share = Field(0.05, description="Share of requests that may be refused (4xx) in addition.")
     max_latency_ratio: float = Field(2.0, ge=1, description="How many times as long requests may take.")
+    always_fast_seconds: float = Field(0.025, ge=0, description="Requests that take no longer are never slow.")
     max_slow_rise: Share = Field(0.02, description="Share of requests that may take longer than that in addition.")
     max_label_shift: Share = Field(0.15, description="How much more of its answers may have any one label.")
     max_confidence_shift: Share = Field(0.25, description="How far apart the distributions of confidence may be.")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
-from sentiment.deployment.canary.verdict import CanaryVerdict
+from sentiment.deployment.canary.evidence import Evidence, Track
+from sentiment.deployment.canary.mirror import mirror
+from sentiment.deployment.canary.prometheus import count
+from sentiment.deployment.canary.verdict import CanaryVerdict, judge
+from sentiment.errors import ServiceError, SettingsError
 from sentiment.ledger import Ledger
 from sentiment.settings import Settings
 from sentiment.storage import Storage
+
+log = logging.getLogger(__name__)
 
 
 def look(settings: Settings, *, stable: str, canary: str, weight: int, since: datetime, now: datetime) -> CanaryVerdict:
@@ -27,7 +34,30 @@ def look(settings: Settings, *, stable: str, canary: str, weight: int, since: da
     SettingsError
         ``canary.prometheus_url`` is not set. A Prometheus that does not answer is no error but a reason to wait.
     """
-    raise NotImplementedError
+    policy = settings.canary
+    if not policy.prometheus_url:
+        raise SettingsError(
+            "A canary cannot be watched: canary.prometheus_url is not set.",
+            fix="Set it to the Prometheus that scrapes both versions, or deploy with another strategy.",
+        )
+    problem, tracks = "", dict[str, Track]()
+    try:
+        tracks = count(policy, since=since, now=now)
+    except ServiceError as error:
+        problem = error.message
+    evidence = Evidence(
+        stable_version=stable,
+        canary_version=canary,
+        weight=weight,
+        minutes=(now - since).total_seconds() / 60,
+        stable=tracks.get("stable"),
+        canary=tracks.get("canary"),
+        problem=problem,
+        mirrored=mirror(settings, canary=canary),
+    )
+    verdict = judge(evidence, policy)
+    log.info("canary %s against %s at %d%%: %s: %s", canary, stable, weight, verdict.state, verdict.said)
+    return verdict
 
 
 def record(
