@@ -105,7 +105,7 @@ async def _install(given: argparse.Namespace) -> None:
         rollback_on_failure=given.rollback_on_failure,
         **more,
     )
-    print(f'Release "{given.release}" has been {"installed" if given.command == "install" else "upgraded"}.')
+    await _status(given)
 
 
 async def _pretend(given: argparse.Namespace) -> None:
@@ -175,7 +175,10 @@ async def _history(given: argparse.Namespace) -> None:
 
 
 async def _status(given: argparse.Namespace) -> None:
-    print(json.dumps(await helm_sdkpy.Status(_cluster(given)).run(given.release)))
+    found = _revisions(given)
+    if not found:
+        raise helm_sdkpy.HelmError("release: not found")
+    print(json.dumps({**found[max(found)], "chart": None}))
 
 
 async def _list(given: argparse.Namespace) -> None:

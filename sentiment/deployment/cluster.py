@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, Any
 
-from sentiment.deployment.helm import BusyError, FailedUpgradeError, Helm, Revision
+from sentiment.deployment.helm import BusyError, FailedUpgradeError, Helm, Installed, Revision
 from sentiment.deployment.state import take
 from sentiment.deployment.tracks import Tracks
 from sentiment.errors import ServiceError, storage_errors
@@ -43,13 +43,16 @@ class ClusterState:
         Helm's number of it; 0 if there is no release.
     since : datetime or None
         When that revision was made, which is when the weights became what they are.
+    values, manifest
+        What the user and we gave for it, and what it installed.
     """
 
     name: str
     revision: int = 0
     since: datetime | None = None
-    chart: str = ""
     tracks: Tracks = field(default_factory=Tracks)
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
+    manifest: str = field(default="", repr=False)
 
     @property
     def id(self) -> str:
@@ -72,11 +75,17 @@ class ClusterRelease:
         self.name = f"{settings.deployment.namespace}/{settings.deployment.release}"
         self._by = by or f"{this_user()}@{socket.gethostname()}"
         self.helm = Helm(settings)
+        self._seen = 0  # newest revision that was there before we began another
 
     def state(self) -> ClusterState:
-        """Return what is served, by the newest revision that was deployed; what is pending does not count."""
-        history = self.helm.history()
-        return self._state(_last_good(history) if not _is_gone(history) else None)
+        """Return what is served; where something is pending or failed, what was served before."""
+        newest = self.helm.newest()
+        if newest is None or newest.revision.status == "uninstalled":
+            return ClusterState(self.name)
+        if newest.revision.status == "deployed":
+            return self._state(newest)
+        good = _last_good(self.helm.history())
+        return self._state(Installed(good, self.helm.values(good.number), "")) if good else ClusterState(self.name)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[ClusterState]:
@@ -110,44 +119,43 @@ class ClusterRelease:
         ServiceError, SettingsError
             Nothing was changed.
         """
-        before = self.helm.history()
         values = {**tracks.values(), "deployedBy": self._by}
         log.info("%s: %s", self.name, tracks)
         try:
-            self.helm.upgrade(values)
+            return self._state(self.helm.upgrade(values))
         except BusyError:
             raise
         except ServiceError as error:
-            after = self.helm.history()
-            tried = [revision for revision in after[-2:] if revision.number > (before[-1].number if before else 0)]
-            if not any(revision.status == "failed" for revision in tried):
+            begun = [revision for revision in self.helm.history() if revision.number > self._seen]
+            if not any(revision.status == "failed" for revision in begun):
                 raise
             self._settled()  # where Helm could not put it back
             raise FailedUpgradeError(error.message, fix=error.fix) from error
-        return self.state()
 
-    def is_current(self, tracks: Tracks) -> bool:
-        """Whether an upgrade to these tracks would change nothing: neither values of the files, nor the chart."""
-        state, wanted = self.state(), self.helm.rendered(tracks.values())
-        now = {name: value for name, value in self.helm.values(state.revision).items() if name != "deployedBy"}
-        return now == wanted.values and self.helm.manifest(state.revision).strip() == wanted.manifest.strip()
+    def is_current(self, state: ClusterState) -> bool:
+        """Whether the same tracks again would change nothing: neither values of the files, nor the chart."""
+        wanted = self.helm.rendered(state.tracks.values())
+        now = {name: value for name, value in state.values.items() if name != "deployedBy"}
+        return now == wanted.values and state.manifest.strip() == wanted.manifest.strip()
 
-    def _state(self, revision: Revision | None) -> ClusterState:
-        if revision is None:
-            return ClusterState(self.name)
-        tracks = Tracks.of(self.helm.values(revision.number))
-        return ClusterState(self.name, revision.number, revision.updated.astimezone(UTC), revision.chart, tracks)
+    def _state(self, found: Installed) -> ClusterState:
+        revision = found.revision
+        self._seen = revision.number
+        return ClusterState(
+            self.name, revision.number, revision.updated, Tracks.of(found.values), found.values, found.manifest
+        )
 
     def _settled(self) -> ClusterState:
         """Wait until nothing is pending, and put back what was left half done."""
         told = False
         while True:
-            history = self.helm.history()
-            if _is_gone(history):
-                return self._state(None)
-            last = history[-1]
+            newest = self.helm.newest()
+            if newest is None or newest.revision.status == "uninstalled":
+                return ClusterState(self.name)
+            last = newest.revision
             if last.status == "deployed":
-                return self._state(last)
+                return self._state(newest)
+            history = self.helm.history()
             age = (datetime.now(UTC) - last.updated).total_seconds()
             if last.status not in PENDING or age > self.helm.timeout or self._is_ours(history):
                 self._put_back(history)
@@ -159,9 +167,8 @@ class ClusterRelease:
 
     def _is_ours(self, history: list[Revision]) -> bool:
         """Whether what is unfinished was begun by us: we hold the lock, so whoever ran it is gone."""
-        good = _last_good(history)
-        begun = [revision for revision in history if good is None or revision.number > good.number]
-        return any(self.helm.values(revision.number).get("deployedBy") == self._by for revision in begun)
+        values = [self.helm.values(revision.number) for revision in _begun(history)]
+        return any(given.get("deployedBy") == self._by for given in values)
 
     def _put_back(self, history: list[Revision]) -> None:
         last, good = history[-1], _last_good(history)
@@ -201,5 +208,7 @@ def _last_good(history: list[Revision]) -> Revision | None:
     return next(reversed(deployed or [revision for revision in history if revision.status in GOOD]), None)
 
 
-def _is_gone(history: list[Revision]) -> bool:
-    return not history or history[-1].status == "uninstalled"
+def _begun(history: list[Revision]) -> list[Revision]:
+    """Return what came to no good end since the last revision that did."""
+    good = _last_good(history)
+    return [revision for revision in history if good is None or revision.number > good.number]

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,28 @@ class Revision:
     number: int
     status: str
     updated: datetime
-    chart: str
-    description: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Revision:
+        """Return what a row of Helm's history says."""
+        return cls(int(row["revision"]), row["status"], datetime.fromisoformat(row["updated"]).astimezone(UTC))
 
 
 @dataclass(frozen=True)
-class Rendered:
-    """What Helm would install: the values as merged from all files, and the manifests as text."""
+class Installed:
+    """A revision with what it installed, or would: the values as merged from all files, and the manifests as text."""
 
+    revision: Revision
     values: dict[str, Any]
     manifest: str
+
+    @classmethod
+    def of(cls, said: str) -> Installed:
+        """Return what a release in JSON says."""
+        found = json.loads(said)
+        info = found["info"]
+        row = {"revision": found["version"], "status": info["status"], "updated": info["last_deployed"]}
+        return cls(Revision.of(row), found.get("config") or {}, found.get("manifest") or "")
 
 
 class Helm:
@@ -94,42 +106,27 @@ class Helm:
         """The longest that one upgrade, with being taken back, can take; in seconds."""
         return 2 * self._to.helm_timeout_seconds + SLACK_SECONDS
 
+    def newest(self) -> Installed | None:
+        """Return the newest revision, whatever became of it; None if there is no release."""
+        said = self._found("status", self._to.release, "--output", "json")
+        return Installed.of(said) if said else None
+
     def history(self) -> list[Revision]:
         """Return the revisions, oldest first; none if there is no release."""
-        try:
-            said = self._read("history", self._to.release, "--max", str(HISTORY), "--output", "json")
-        except ServiceError as error:
-            if "release: not found" in error.message:
-                return []
-            raise
-        return [
-            Revision(
-                int(row["revision"]),
-                row["status"],
-                datetime.fromisoformat(row["updated"]),
-                row["chart"],
-                row["description"],
-            )
-            for row in json.loads(said)
-        ]
+        said = self._found("history", self._to.release, "--max", str(HISTORY), "--output", "json")
+        return [Revision.of(row) for row in json.loads(said or "[]")]
 
     def values(self, revision: int) -> dict[str, Any]:
         """Return the values that were given for a revision."""
         said = self._read("get", "values", self._to.release, "--revision", str(revision), "--output", "json")
         return json.loads(said) or {}
 
-    def manifest(self, revision: int) -> str:
-        """Return the manifests of a revision as text."""
-        return self._read("get", "manifest", self._to.release, "--revision", str(revision))
-
-    def rendered(self, values: Mapping[str, Any]) -> Rendered:
+    def rendered(self, values: Mapping[str, Any]) -> Installed:
         """Return what `upgrade` with these values would install, as the cluster itself checks it; nothing changes."""
         with self._files(values) as files:
-            said = self._read(*self._upgrade(files), "--dry-run=server", "--output", "json")
-        found = json.loads(said)
-        return Rendered(found.get("config") or {}, found["manifest"])
+            return Installed.of(self._read(*self._upgrade(files), "--dry-run=server"))
 
-    def upgrade(self, values: Mapping[str, Any]) -> None:
+    def upgrade(self, values: Mapping[str, Any]) -> Installed:
         """Install the chart, or upgrade to it, and wait until all pods are ready; otherwise all is put back.
 
         Raises
@@ -146,11 +143,12 @@ class Helm:
         back = "--rollback-on-failure" if self._major >= 4 else "--atomic"
         seconds = self._to.helm_timeout_seconds
         with self._files(values) as files:
-            self._run(
+            said = self._run(
                 *self._upgrade(files),
                 "--create-namespace", back, "--timeout", f"{seconds}s", "--history-max", str(HISTORY),
                 seconds=self.timeout,
             )  # fmt: skip
+        return Installed.of(said)
 
     def rollback(self, revision: int) -> None:
         """Put everything back to what it was at a revision, and wait until its pods are ready."""
@@ -175,7 +173,7 @@ class Helm:
 
     def _upgrade(self, files: list[str]) -> list[str]:
         given = [part for file in files for part in ("--values", file)]
-        return ["upgrade", self._to.release, self._chart(), "--install", "--reset-values", *given]
+        return ["upgrade", self._to.release, self._chart(), "--install", "--reset-values", "--output", "json", *given]
 
     def _chart(self) -> str:
         if self._to.chart:
@@ -197,6 +195,15 @@ class Helm:
             json.dump(values, file)
             file.flush()
             yield [*given, file.name]
+
+    def _found(self, *arguments: str) -> str:
+        """Run what tells of the release; empty if there is none."""
+        try:
+            return self._read(*arguments)
+        except ServiceError as error:
+            if "release: not found" in error.message:
+                return ""
+            raise
 
     def _read(self, *arguments: str) -> str:
         """Run what changes nothing; again, if the cluster did not answer."""

@@ -81,7 +81,7 @@ def upgrade(
             if step is None:
                 break
             state = cluster.apply(step)
-        if state == before and not state.tracks.watched and not cluster.is_current(state.tracks):
+        if state == before and not state.tracks.watched and not cluster.is_current(state):
             state = cluster.apply(state.tracks)  # other values, or another chart
     return Progress("watch" if state.tracks.watched else "ready", str(state.tracks), state.revision)
 

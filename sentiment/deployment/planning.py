@@ -55,9 +55,8 @@ def plan(settings: Settings, shipped: Shipped) -> Plan:
     state = cluster.state()
     refuse_misfit(settings, state.tracks, wanted)
     steps = path(state.tracks, wanted, strategy=strategy, steps=settings.canary.steps)
-    there = cluster.helm.manifest(state.revision) if state.revision else ""
     then = cluster.helm.rendered((steps[-1] if steps else state.tracks).values()).manifest
-    diff = difflib.unified_diff(_shown(there), _shown(then), "now", "then", lineterm="", n=4)
+    diff = difflib.unified_diff(_shown(state.manifest), _shown(then), "now", "then", lineterm="", n=4)
     return Plan(cluster.name, strategy, str(state.tracks), tuple(map(str, steps)), "\n".join(diff) or "No difference.")
 
 
