@@ -113,7 +113,13 @@ def canary_step(
 
 
 def finish(
-    settings: Settings, registry: Registry, shipped: Shipped, *, request: str = "", trial: bool = False
+    settings: Settings,
+    registry: Registry,
+    shipped: Shipped,
+    *,
+    request: str = "",
+    trial: bool = False,
+    approved_by: str = "",
 ) -> Release:
     """Give a version all of the traffic, take away what it replaced, and write it to the ledger.
 
@@ -127,7 +133,7 @@ def finish(
     with _at_work(settings, registry, shipped, request=request, trial=trial) as (cluster, state):
         _refuse_replaced(cluster, state, shipped)
         state = _at_once(settings, cluster, state, shipped, keep_canary=True)
-    return _record(settings, state, shipped)
+    return _record(settings, state, shipped, approved_by=approved_by)
 
 
 def deploy(
@@ -153,7 +159,7 @@ def deploy(
             state = _at_once(settings, cluster, state, shipped)
         return _record(settings, state, shipped)
     registry = Registry(settings)
-    trial = is_trial(registry, shipped.model_version)
+    trial = not registry.is_champion(shipped.model_version)
     progress = upgrade(settings, registry, shipped, trial=trial)
     while progress.state == "watch":
         say(progress.said)
@@ -161,12 +167,6 @@ def deploy(
         progress = canary_step(settings, registry, shipped, trial=trial)
     say(progress.said)
     return finish(settings, registry, shipped, trial=trial)
-
-
-def is_trial(registry: Registry, version: str) -> bool:
-    """Whether a version is to be served though it is not the champion."""
-    champion = registry.champion_or_none()
-    return champion is None or champion.version != version
 
 
 def serving(settings: Settings) -> str:
@@ -260,7 +260,7 @@ def _look(settings: Settings, state: ClusterState, shipped: Shipped) -> CanaryVe
     return verdict
 
 
-def _record(settings: Settings, state: ClusterState, shipped: Shipped) -> Release:
+def _record(settings: Settings, state: ClusterState, shipped: Shipped, *, approved_by: str = "") -> Release:
     """Write to the ledger that a version serves, unless it says so already."""
     ledger, tag = Ledger(Storage(settings)), f"{BENTO_NAME}:v{shipped.model_version}-{shipped.bento_digest[:12]}"
     before = [
@@ -276,6 +276,7 @@ def _record(settings: Settings, state: ClusterState, shipped: Shipped) -> Releas
     )  # fmt: skip
     digests = {"bento": shipped.bento_digest, "image": shipped.digest}
     detail = {"release": state.id, "cluster": state.name, "revision": state.revision, "tag": tag}
+    detail |= {"approved_by": approved_by} if approved_by else {}
     if settings.deployment.strategy != "canary":
         ledger.append(
             "canary",

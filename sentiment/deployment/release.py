@@ -57,6 +57,11 @@ class Release:
         """Return the release as JSON types."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """Return what serves where, in words."""
+        place = f" in the cluster, revision {self.revision}" if self.revision else ""
+        return f"version {self.model_version}{place}{f' at {self.url}' if self.url else ''}"
+
 
 def deploy(
     settings: Settings, package: BentoPackage, *, at_once: bool = False, say: Callable[[str], None] = lambda _: None
@@ -83,7 +88,7 @@ def deploy(
         from sentiment.deployment.kubernetes import deploy
 
         return deploy(settings, package, at_once=at_once, say=say)
-    return _deploy_here(settings, package)
+    return deploy_here(settings, package)
 
 
 def serving(settings: Settings) -> str:
@@ -96,7 +101,8 @@ def serving(settings: Settings) -> str:
     return now.release.id if now.alive and now.state == SERVING and now.release else ""
 
 
-def _deploy_here(settings: Settings, package: BentoPackage) -> Release:
+def deploy_here(settings: Settings, package: BentoPackage) -> Release:
+    """Serve a Bento on this machine, whatever the target is."""
     files = DeploymentFiles(settings)
     before = files.status()
     previous = before.release.tag if before.release else None

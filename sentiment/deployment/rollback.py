@@ -126,11 +126,9 @@ def give_back(
     str
         Who is champion, in plain words.
     """
-    storage, champion = Storage(settings), registry.champion_or_none()
+    storage, failed_reigns = Storage(settings), registry.is_champion(version)
     begun = Promotions(storage).requested(request)
-    moves = begun is not None or (
-        champion is not None and champion.version == version and bool(to) and registry.was_promoted(to)
-    )
+    moves = begun is not None or (failed_reigns and bool(to) and registry.was_promoted(to))
     if moves and (begun is None or begun == Promotions(storage).last()):
         registry.promote(to, expected=version, reason=reason, rollback=True, request=request)
     Ledger(storage).append(
@@ -142,7 +140,7 @@ def give_back(
     )
     if moves:
         return f"Version {to} is champion again."
-    if champion is not None and champion.version == version:
+    if failed_reigns:
         return f"Version {version} is still the champion, version {to or 'unknown'} never was: `sentiment rollback`."
     return "The champion stays as it was."
 
