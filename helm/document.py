@@ -42,7 +42,7 @@ def values(text: str) -> Iterator[Value]:
     """Yield the values of a ``values.yaml`` in order; what no comment is directly above has an empty one."""
     defaults, comment, path = yaml.safe_load(text), [], [""] * 8
     for line in text.splitlines():
-        if found := re.match(r"( *)([A-Za-z-]+):(.*)", line):
+        if found := re.match(r"( *)([A-Za-z0-9-]+):(.*)", line):
             depth = len(found[1]) // 2
             path[depth:] = [found[2], *[""] * 8][: 8 - depth]
             names, default = [name for name in path if name], defaults

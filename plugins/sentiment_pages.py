@@ -30,6 +30,7 @@ EVENTS = MappingProxyType(
         "rejected": "Rejected",
         "promoted": "Promoted",
         "packaged": "Packaged",
+        "shipped": "Shipped",
         "canary": "Checked",
         "deployed": "Deployed",
         "rolled_back": "Rolled back to",

@@ -31,6 +31,7 @@ from sentiment.cli_predict import predict, score
 from sentiment.cli_quarantine import app as quarantine
 from sentiment.cli_record import app as ledger
 from sentiment.cli_record import approve, history, reject, rollback, why
+from sentiment.cli_ship import ship
 from sentiment.cli_tune import tune
 from sentiment.console import Reporter
 from sentiment.errors import SentimentError, storage_errors
@@ -214,6 +215,7 @@ def package(
     out.result(bento.to_dict(), f"Bento: {bento.tag}", f"Files: {bento.path}")
 
 
+app.command(epilog=_examples("sentiment ship", "sentiment ship 3 --json | jq .values"))(ship)
 app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3", "sentiment deploy --dry-run"))(deploy)
 app.command(epilog=_examples('sentiment rollback --reason "angry about kettles"', "sentiment rollback --to 2"))(
     rollback
@@ -240,7 +242,7 @@ def run(
     On this machine, the model keeps serving in the background; `sentiment down` stops it. If the gate says no, the
     champion goes on serving and the status is 10.
     """
-    from sentiment.deployment.release import deploy as ship
+    from sentiment.deployment.release import deploy as make_live
     from sentiment.packaging import package as pack
     from sentiment.reviews.ingest import ingest as take_in
     from sentiment.training.promotion import judge, standing_of
@@ -267,7 +269,7 @@ def run(
         bento = pack(settings, registry)
         notes.append(bento.tag)
     with out.step("Deploying") as notes:
-        release = ship(settings, bento, say=out.say)
+        release = make_live(settings, bento, say=out.say)
         notes.append(str(release))
     summary = {
         "ingest": taken.to_dict(),

@@ -57,10 +57,11 @@ class LedgerEntry:
     ----------
     event : str
         Of a model: ``trained``, ``registered``, ``decided``, ``approved``, ``rejected`` (both by a person),
-        ``promoted``, ``packaged``, ``canary`` (the verdict on a new release), ``deployed``, ``rolled_back``.
+        ``promoted``, ``packaged``, ``shipped``, ``canary`` (the verdict on a new release), ``deployed``,
+        ``rolled_back``.
         Of data: ``released``, ``dropped``, ``removed``.
     digests : dict of str to str
-        By what they are of: ``model``, ``data``, ``bento``.
+        By what they are of: ``model``, ``data``, ``bento``, ``image``, ``file`` (of the Bento).
     sequence : int
         Its number in the chain, from 1.
     previous, hash : str

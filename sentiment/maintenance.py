@@ -19,7 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from sentiment.deployment.state import DeploymentFiles
+from sentiment.deployment.retention import bento_name, old_bentos, old_shipped
+from sentiment.deployment.shipping import BY_DIGEST
 from sentiment.errors import DataError, ModelError, ServiceError
 from sentiment.ledger import Ledger
 from sentiment.model_files import forget_copies
@@ -132,7 +133,7 @@ def maintain(
         if where == BENTOS and not dry_run:
             for item in objects:
                 shutil.rmtree(
-                    settings.local_dir / "bentoml" / "bentos" / BENTO_NAME / _bento_name(item), ignore_errors=True
+                    settings.local_dir / "bentoml" / "bentos" / BENTO_NAME / bento_name(item), ignore_errors=True
                 )
         if objects:
             say(f"{where}: {freed[where].files:,} files, {freed[where].bytes:,} bytes")
@@ -190,29 +191,9 @@ def _unneeded(
     yield PROFILES, [page for page in _older(storage, PROFILES, before) if page.path not in pages]
     model = settings.registry.model_name
     registered = {version for name, version in named if name == model}
-    yield BENTOS, _old_bentos(settings, storage, registered, _moment(now, retention.bentos_days))
-
-
-def _old_bentos(settings: Settings, storage: Storage, registered: set[str], before: datetime) -> list[Object]:
-    """Return the old Bentos but the newest of each registered version and those that are, or shall be, served."""
-    status, files = DeploymentFiles(settings).status(), DeploymentFiles(settings)
-    served = {wanted.tag.rsplit(":", 1)[-1] for wanted in (files.wanted(), status.release, status.failed) if wanted}
-    newest: dict[str, Object] = {}
-    found = {item.path: item for item in storage.objects(BENTOS) if item.path.endswith(".bento")}
-    for item in found.values():
-        version = _bento_name(item).removeprefix("v").partition("-")[0]
-        if version in registered and (version not in newest or newest[version].modified < item.modified):
-            newest[version] = item
-    needed = {item.path for item in newest.values()}
-    return [
-        item
-        for path, item in found.items()
-        if item.modified < before and path not in needed and _bento_name(item) not in served
-    ]
-
-
-def _bento_name(item: Object) -> str:
-    return item.path.rsplit("/", 1)[-1].removeprefix(f"{BENTO_NAME}-").removesuffix(".bento")
+    before = _moment(now, retention.bentos_days)
+    yield BENTOS, old_bentos(settings, storage, registered, before)
+    yield BY_DIGEST, old_shipped(storage, registered, before)
 
 
 def _older(storage: Storage, prefix: str, before: datetime) -> list[Object]:

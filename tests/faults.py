@@ -39,7 +39,8 @@ class Fault:
     ----------
     kind : str
         ``throttle`` (503 SlowDown), ``too_many`` (429), ``error`` (500), ``drop`` (hung up before the request is
-        done), ``lose`` (done, but hung up before the answer), ``slow`` (done after `seconds`).
+        done), ``lose`` (done, but hung up before the answer), ``cut`` (hung up in the middle of the answer),
+        ``slow`` (done after `seconds`).
     method, part : str
         Only these requests: an HTTP method, and a part of the path with its query.
     times : int
@@ -168,6 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.seconds if fault else 0)
             answer = self._forward(body)
             if kind == "lose":
+                self._hang_up()
+            elif kind == "cut":
+                status, headers, content = answer
+                self._reply(status, {**headers, "Content-Length": str(len(content))}, content[: len(content) // 2])
                 self._hang_up()
             else:
                 self._reply(*answer)

@@ -18,6 +18,8 @@ from sentiment.settings import Settings
 from sentiment.storage import Storage
 
 BY_DIGEST = "bentos/by-digest"
+MOST_BYTES = 64 * 2**20
+"""Of a file that pods fetch: images/serving/fetch.py refuses larger ones, which the chart's volume may not hold."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ def _as_file(settings: Settings, package: BentoPackage) -> Shipped:
             fix="Set it to the runtime's REPOSITORY@sha256:DIGEST (docs/kubernetes.md says how that is made).",
         )
     data = _whole_file(storage, package)
+    if len(data) > MOST_BYTES:
+        raise SettingsError(
+            f"The Bento {package.tag} has {len(data):,} bytes; pods fetch {MOST_BYTES:,} at the most.",
+            fix="Ship it as an image: deployment.ship = image.",
+        )
     sha256 = hashlib.sha256(data).hexdigest()
     path = f"{BY_DIGEST}/{sha256}.bento"
     if not storage.create(path, data) and storage.read(path) != data:

@@ -111,6 +111,53 @@ def test_an_upgrade_that_was_killed_is_taken_up_again(helm: Helm) -> None:
     assert [status for _, status in statuses(helm) if status.startswith("pending")] == []
 
 
+def fetched(digit: str) -> dict[str, str]:
+    return {"uri": f"s3://bucket/bentos/by-digest/{digit * 64}.bento", "sha256": digit * 64}
+
+
+def test_another_bento_starts_new_pods_and_changes_nothing_else(helm: Helm) -> None:
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a")))
+    before = everything(helm.cluster)
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("b")))
+    after = everything(helm.cluster)
+    assert after != before
+    [fetching] = after["deployments/sentiment"]["template"]["spec"]["initContainers"]
+    assert fetching["args"][:2] == list(fetched("b").values())
+    fetching["args"][:2] = fetched("a").values()
+    assert after == before
+    helm.done("rollback", "sentiment", "1", "--wait", "--timeout", "60s")
+    assert everything(helm.cluster) == before
+
+
+def test_a_bento_that_cannot_be_fetched_is_rolled_back(helm: Helm) -> None:
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a")))
+    before = everything(helm.cluster)
+    helm.cluster.becomes_ready = breaks(fetched("b")["uri"])
+    assert helm(*UPGRADE, values=version(ONE, bento=fetched("b"))).returncode == 1
+    assert everything(helm.cluster) == before
+
+
+def test_a_canary_of_the_same_image_has_a_bento_of_its_own(helm: Helm) -> None:
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a")))
+    before = helm.cluster.get("deployments", "sentiment")["spec"]
+    canary = {"digest": ONE, "bento": fetched("b")}
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a"), strategy="canary", canary=canary))
+    assert helm.cluster.get("deployments", "sentiment")["spec"] == before
+    pods = helm.cluster.get("deployments", "sentiment-canary")["spec"]["template"]["spec"]
+    assert pods["initContainers"][0]["args"][:2] == list(fetched("b").values())
+
+
+def test_from_fetched_bentos_to_images_and_back(helm: Helm) -> None:
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a")))
+    before = everything(helm.cluster)
+    helm.done(*UPGRADE, values=version(TWO))
+    pods = helm.cluster.get("deployments", "sentiment")["spec"]["template"]["spec"]
+    assert not pods.get("initContainers")
+    assert "bento" not in [volume["name"] for volume in pods["volumes"]]
+    helm.done(*UPGRADE, values=version(ONE, bento=fetched("a")))
+    assert everything(helm.cluster) == before
+
+
 def test_of_two_upgrades_at_once_one_is_refused(helm: Helm) -> None:
     helm.done(*UPGRADE, values=version(ONE))
     helm.cluster.becomes_ready = lambda _: None

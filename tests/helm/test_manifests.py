@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import runpy
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from chart_lint import problems
 from conftest import VALUES, Rendered
 
+from sentiment.deployment.shipping import MOST_BYTES
 from sentiment.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -204,6 +206,30 @@ def test_the_logs_stay_within_the_spool(case: str, rendered: dict[str, Rendered]
         assert int(disk[:-2]) * {"Mi": 2**20, "Gi": 2**30}[disk[-2:]] > size
 
 
+def test_what_is_fetched_is_what_is_served(rendered: dict[str, Rendered]) -> None:
+    """The volume, the folder and the bounds that fetch.py and the server's container must agree on."""
+    script = runpy.run_path(str(GOLDEN.parents[2] / "images" / "serving" / "fetch.py"))
+    digests = []
+    for one in rendered["fetched"].of("Deployment"):
+        pod, server = one["spec"]["template"]["spec"], _container(one)
+        [fetching] = pod["initContainers"]
+        uri, sha256, folder = fetching["args"]
+        script["_check_call"](uri, sha256, Path(folder))
+        digests.append(sha256)
+        assert fetching["image"] == server["image"]
+        assert fetching["envFrom"] == server["envFrom"]
+        assert {"name": "BENTO_PATH", "value": folder} in server["env"]
+        assert {env["name"] for env in server["env"]} >= {env["name"] for env in fetching["env"]}
+        [mount] = fetching["volumeMounts"]
+        assert mount["mountPath"] == str(Path(folder).parent)
+        assert {**mount, "readOnly": True} in server["volumeMounts"]
+        [volume] = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+        bounds = script["PACKED_BYTES"] + script["UNPACKED_BYTES"]
+        assert volume["emptyDir"] == {"sizeLimit": f"{bounds // 2**20}Mi"}
+    assert script["PACKED_BYTES"] == MOST_BYTES
+    assert len(set(digests)) == 2
+
+
 def test_who_may_reach_the_pods_is_told(rendered: dict[str, Rendered]) -> None:
     [policy] = rendered["production"].of("NetworkPolicy")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -232,4 +258,6 @@ def test_the_notes_tell_what_runs_and_what_to_do_next(case: str, rendered: dict[
     notes = rendered[case].notes
     for deployment in rendered[case].of("Deployment"):
         assert _container(deployment)["image"] in notes
+        for fetching in deployment["spec"]["template"]["spec"].get("initContainers", []):
+            assert f"serves {fetching['args'][0]}" in notes
     assert "rollback" in notes

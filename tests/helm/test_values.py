@@ -16,6 +16,7 @@ from helm.document import SET_BY_CHART, documents, values
 from sentiment.settings import ServingSettings, StorageSettings
 
 DIGEST = "sha256:" + "0" * 64
+BENTO = {"uri": f"s3://bucket/bentos/by-digest/{'0' * 64}.bento", "sha256": "0" * 64}
 GOOD: dict[str, Any] = {"image": {"repository": "registry.example.com/sentiment", "digest": DIGEST}}
 
 
@@ -35,6 +36,9 @@ BY_THE_SCHEMA = [
     ({"env": {"workers": "2"}}, "at '/env': additional properties 'workers' not allowed"),
     ({"resources": {"limits": {"memory": "1G"}}}, "at '/resources/limits/memory': '1G' does not match pattern"),
     ({"serviceAccount": {"roleArn": "sentiment"}}, "at '/serviceAccount/roleArn': 'sentiment' does not match pattern"),
+    ({"bento": {"uri": "https://s3.example/x"}}, "at '/bento/uri': 'https://s3.example/x' does not match pattern '^$|^s3://"),
+    ({"bento": {"url": "s3://bucket/x"}}, "at '/bento': additional properties 'url' not allowed"),
+    ({"canary": {"bento": {"sha256": DIGEST}}}, "does not match pattern '^$|^[0-9a-f]{64}$'"),
     ({"networkPolicy": {"from": [{"ipBlock": {}}]}}, "at '/networkPolicy/from/0/ipBlock': missing property 'cidr'"),
 ]  # fmt: skip
 BY_THE_CHART = [
@@ -42,6 +46,8 @@ BY_THE_CHART = [
     ({"image": {"digest": ""}}, "neither image.digest nor image.tag is set"),
     ({"canary": {"weight": 5}}, "canary.weight is set, but there is no canary"),
     ({"canary": {"weight": 5}}, "canary.weight needs something that splits the traffic"),
+    ({"bento": {"uri": "s3://bucket/x"}}, "of bento, only uri or sha256 is set: set both, as `sentiment ship`"),
+    ({"canary": {"bento": BENTO}}, "canary.bento is set, but neither canary.digest nor its tag"),
     ({"monitoring": {"serviceMonitor": True}}, "networkPolicy.from is empty"),
     ({"apiKeys": {"source": "secret"}}, "set apiKeys.secretName"),
     ({"serviceAccount": {"identity": "irsa"}}, "set serviceAccount.roleArn"),
@@ -49,6 +55,11 @@ BY_THE_CHART = [
 ]
 BY_THE_CHART_TOO = [
     ({"strategy": "blueGreen"}, "blueGreen.active is blue, but neither blueGreen.blue.digest nor its tag is set"),
+    ({"blueGreen": {"green": {"bento": {"sha256": "1" * 64}}}}, "of blueGreen.green.bento, only uri or sha256 is set"),
+    (
+        {"bento": {**BENTO, "sha256": "1" * 64}},
+        "bento.uri and bento.sha256 are of two different Bentos: set both, as `sentiment ship` prints them",
+    ),
     ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is empty"),
     ({"apiKeys": {"source": "externalSecret"}}, "set apiKeys.externalSecret.storeName"),
     ({"serviceAccount": {"roleArn": "arn:aws:iam::123456789012:role/x"}}, "set serviceAccount.identity to irsa"),

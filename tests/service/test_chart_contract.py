@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,15 @@ import httpx
 import pytest
 import yaml
 from bentos import BuiltBentos
+from faults import S3Server
 
 from sentiment.deployment.backend import environment
 from sentiment.deployment.ports import free_port
-from sentiment.settings import load_settings
+from sentiment.deployment.shipping import ship
+from sentiment.packaging import bento_file
+from sentiment.serving.manifest import digest_of_files
+from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
 from sentiment.supervisor import Service
 
 GOLDEN = Path(__file__).resolve().parents[1] / "helm" / "golden" / "production.yaml"
@@ -30,18 +36,31 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def served(bentos: BuiltBentos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Bento that was started with the arguments of the chart's pods."""
-    folder, port = tmp_path_factory.mktemp("served"), free_port("127.0.0.1")
+    folder = tmp_path_factory.mktemp("served")
     settings = load_settings(storage={"root": str(folder / "var")})
     [container] = RENDERED["Deployment"]["spec"]["template"]["spec"]["containers"]
+    with serving(container, bentos.first.path, folder, settings) as url:
+        yield url
+
+
+@contextmanager
+def serving(container: dict[str, Any], path: str, folder: Path, settings: Settings) -> Iterator[str]:
+    """Run what a container of the chart runs, with another address and the Bento somewhere else."""
+    port = free_port("127.0.0.1")
     first, *flags = container["args"]
     assert first == "serve"  # what the image's entry point makes `bentoml serve ... PATH` of
     flags = ["--host=127.0.0.1" if flag.startswith("--host=") else flag for flag in flags]
     flags = [f"--port={port}" if flag.startswith("--port=") else flag for flag in flags]
     service = Service(
         "the Bento",
-        [sys.executable, "-m", "bentoml", "serve", *flags, bentos.first.path],
+        [sys.executable, "-m", "bentoml", "serve", *flags, path],
         log_path=folder / "bento.log",
-        env={**environment(settings), "BENTOML_HOME": str(folder / "home"), "BENTOML_DO_NOT_TRACK": "True"},
+        env={
+            **environment(settings),
+            "BENTOML_HOME": str(folder / "home"),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
     service.start()
     try:
@@ -103,3 +122,44 @@ def test_the_alerts_ask_for_metrics_that_there_are(served: str) -> None:
     assert {name for name in asked if not re.search(rf"^{name}\b", shown, re.MULTILINE)} == set()
     for label in ('endpoint="/predict"', "model_version=", "label=", "bento="):
         assert label in shown
+
+
+def test_a_pod_of_the_runtime_fetches_what_was_shipped_and_serves_it(
+    bentos: BuiltBentos, s3: Settings, store: S3Server, tmp_path: Path
+) -> None:
+    """`sentiment ship`, then the command of the init container against the S3 server, then that of the server."""
+    file = bento_file(bentos.second.version)
+    Storage(s3).upload(Path(bentos.settings.storage.root, file), file)
+    deployment = s3.deployment.model_copy(update={"runtime_image": f"registry.example.com/runtime@sha256:{'5' * 64}"})
+    shipped = ship(s3.model_copy(update={"deployment": deployment}), bentos.second)
+
+    rendered = next(yaml.safe_load_all(GOLDEN.with_name("fetched.yaml").read_text().partition("kind: Deployment")[2]))
+    pod = rendered["spec"]["template"]["spec"]
+    [fetching], [container] = pod["initContainers"], pod["containers"]
+    assert fetching["command"] == ["python", "/opt/sentiment/fetch.py"]
+    folder = tmp_path / "volume" / Path(fetching["args"][2]).name
+    folder.parent.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "images/serving/fetch.py", *shipped.values()["bento"].values(), str(folder)],
+        cwd=GOLDEN.parents[3],
+        env={**os.environ, "SENTIMENT_STORAGE__ENDPOINT": store.url},  # as the ConfigMap names it
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"Fetched {shipped.bento_uri}" in ended.stderr
+
+    before = content(folder)
+    with serving(container, str(folder), tmp_path, load_settings(storage={"root": str(tmp_path / "var")})) as url:
+        answer = httpx.post(f"{url}/predict", json={"text": "the film was not wonderful"}).json()
+    assert answer["model_version"] == bentos.second.model_version
+    scorer = bentos.shelf.load_scorer(bentos.shelf.version("2"))
+    expected = dict(zip(scorer.labels, scorer.probabilities(["the film was not wonderful"])[0], strict=True))
+    assert answer["label"] == max(expected, key=lambda label: expected[label])
+    assert answer["score"] == pytest.approx(expected["positive"])
+    assert content(folder) == before, "its volume is read-only in the pod"
+
+
+def content(folder: Path) -> str:
+    return digest_of_files(folder, [str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()])

@@ -212,6 +212,27 @@ def test_originals_predictions_reports_and_bentos_go_when_they_are_old(settings:
     assert files(settings, "bentos") == {"sentiment-v1-new.bento", "sentiment-v2-served.bento"}
 
 
+def test_what_was_shipped_stays_as_long_as_a_model_or_a_release_may_need_it(settings: Settings) -> None:
+    """Pods that start again next month fetch the file of their release; Helm remembers ten of them."""
+    storage, registry = Storage(settings), registered(settings, "reviews@v1")
+    for version in ("1", "gone", "unknown", *(f"gone-{number}" for number in range(11))):
+        storage.write(f"bentos/by-digest/{version}-file.bento", b"xx")
+        if version != "unknown":
+            digests = {"bento": f"{version}-bento", "file": f"{version}-file"}
+            Ledger(storage).append("shipped", model_version=version, digests=digests)
+    storage.write("bentos/sentiment-v1-a.bento", b"x")
+    Ledger(storage).append("deployed", model_version="gone", digests={"bento": "gone-bento"})
+
+    assert maintain(settings, now=NOW + timedelta(days=29), registry=registry).freed == {}
+    assert maintain(settings, now=LATER, registry=registry, dry_run=True).freed["bentos/by-digest"].files == 3
+    assert len(files(settings, "bentos/by-digest")) == 14
+    freed = maintain(settings, now=LATER, registry=registry).freed
+    assert {where: part.files for where, part in freed.items()} == {"bentos/by-digest": 3}
+    kept = {"1-file.bento", "gone-file.bento", *(f"gone-{number}-file.bento" for number in range(2, 11))}
+    assert files(settings, "bentos/by-digest") == kept
+    assert files(settings, "bentos") - {f"by-digest/{name}" for name in kept} == {"sentiment-v1-a.bento"}
+
+
 def serve(settings: Settings, name: str) -> None:
     from sentiment.deployment.state import DeploymentFiles, Wanted
 

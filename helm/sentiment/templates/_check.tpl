@@ -15,6 +15,18 @@
 {{- $wrong = append $wrong (printf "blueGreen.active is %s, but neither blueGreen.%s.digest nor its tag is set." $values.blueGreen.active $values.blueGreen.active) -}}
 {{- end -}}
 {{- end -}}
+{{- $versions := dict "image" (merge (dict "bento" $values.bento) $values.image) "canary" $values.canary "blueGreen.blue" $values.blueGreen.blue "blueGreen.green" $values.blueGreen.green -}}
+{{- range $name, $of := $versions -}}
+{{- $bento := ternary "bento" (printf "%s.bento" $name) (eq $name "image") -}}
+{{- if ne (empty $of.bento.uri) (empty $of.bento.sha256) -}}
+{{- $wrong = append $wrong (printf "of %s, only uri or sha256 is set: set both, as `sentiment ship` prints them." $bento) -}}
+{{- else if and (contains "/by-digest/" $of.bento.uri) (not (contains $of.bento.sha256 $of.bento.uri)) -}}
+{{- $wrong = append $wrong (printf "%s.uri and %s.sha256 are of two different Bentos: set both, as `sentiment ship` prints them." $bento $bento) -}}
+{{- end -}}
+{{- if and $of.bento.uri (not $of.digest) (not $of.tag) (ne $name "image") -}}
+{{- $wrong = append $wrong (printf "%s is set, but neither %s.digest nor its tag: name the runtime image that serves it." $bento $name) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.canary.weight (not (include "sentiment.hasCanary" .)) -}}
 {{- $wrong = append $wrong "canary.weight is set, but there is no canary: set strategy to canary and canary.digest, or canary.weight to 0." -}}
 {{- end -}}

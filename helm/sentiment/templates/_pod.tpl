@@ -1,4 +1,7 @@
-{{/* The pods of a track: a dict of root, track, digest and tag. */}}
+{{/* The pods of a track: a dict of root, track, digest, tag and bento. */}}
+
+{{/* Where the runtime's pods keep the Bento: a folder in the volume, so that it can be renamed there when it is whole. */}}
+{{- define "sentiment.bentoFolder" -}}/home/bentoml/bento/fetched{{- end -}}
 
 {{- define "sentiment.podSecurity" -}}
 runAsNonRoot: true
@@ -56,6 +59,36 @@ tolerations:
 {{- with $values.placement.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- if .bento.uri }}
+# Fetches the Bento and compares it with its digest; the server starts when it is there, whole.
+initContainers:
+  - name: fetch
+    image: {{ include "sentiment.image" . | quote }}
+    imagePullPolicy: {{ $values.image.pullPolicy }}
+    command: [python, /opt/sentiment/fetch.py]
+    args:
+      - {{ .bento.uri | quote }}
+      - {{ .bento.sha256 | quote }}
+      - {{ include "sentiment.bentoFolder" . }}
+    envFrom:
+      - configMapRef:
+          name: {{ include "sentiment.name" .root }}
+    {{- with $values.env }}
+    env:
+      {{- range $name, $value := . }}
+      - name: {{ $name }}
+        value: {{ $value | quote }}
+      {{- end }}
+    {{- end }}
+    terminationMessagePolicy: FallbackToLogsOnError
+    resources:
+      {{- toYaml $values.resources | nindent 6 }}
+    securityContext:
+      {{- include "sentiment.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - name: bento
+        mountPath: {{ include "sentiment.bentoFolder" . | dir }}
+{{- end }}
 containers:
   - name: server
     image: {{ include "sentiment.image" . | quote }}
@@ -76,6 +109,10 @@ containers:
     env:
       - name: BENTOML_HOME
         value: /run/bentoml
+      {{- if .bento.uri }}
+      - name: BENTO_PATH
+        value: {{ include "sentiment.bentoFolder" . }}
+      {{- end }}
       {{- range $name, $value := $values.env }}
       - name: {{ $name }}
         value: {{ $value | quote }}
@@ -105,6 +142,11 @@ containers:
     securityContext:
       {{- include "sentiment.containerSecurity" . | nindent 6 }}
     volumeMounts:
+      {{- if .bento.uri }}
+      - name: bento
+        mountPath: {{ include "sentiment.bentoFolder" . | dir }}
+        readOnly: true
+      {{- end }}
       - name: bentoml
         mountPath: /run/bentoml
       - name: tmp
@@ -117,6 +159,10 @@ containers:
         readOnly: true
       {{- end }}
 volumes:
+  {{- if .bento.uri }}
+  - name: bento
+    emptyDir: {sizeLimit: 256Mi}
+  {{- end }}
   - name: bentoml
     emptyDir: {medium: Memory, sizeLimit: 64Mi}
   - name: tmp
