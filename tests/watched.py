@@ -71,7 +71,7 @@ def watched(folder: Path, settings: Settings, stable: str, canaries: Mapping[str
             (folder / name).mkdir()
             served[name] = serve(path, folder / name, settings)
         urls = {name: url for name, (_, url) in served.items()}
-        for name, (service, url) in served.items():
+        for service, url in served.values():
             with httpx.Client(base_url=url) as client:
                 wait_ready(client, service, 120)
         ports = {name: free_port(HOST) for name in canaries}

@@ -89,10 +89,8 @@ def _answers(url: str, texts: Sequence[str], *, key: str, policy: CanarySettings
             if time.monotonic() > deadline:
                 return []
             try:
-                answer = client.post("/predict", json={"text": text})
-                said = answer.json() if answer.status_code == 200 else None
-                return [said if said is None or isinstance(said["probabilities"][said["label"]], float) else None]
-            except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+                return [_read(client.post("/predict", json={"text": text}))]
+            except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
                 log.info("mirrored to %s: %s", url, error)
                 return [None]
 
@@ -102,6 +100,15 @@ def _answers(url: str, texts: Sequence[str], *, key: str, policy: CanarySettings
                 break
             found += answer
         return found
+
+
+def _read(answer: httpx.Response) -> Answer:
+    """Return what was answered; raise if it is not the answer of a model."""
+    said = answer.raise_for_status().json()
+    probabilities = {str(label): float(share) for label, share in said["probabilities"].items()}
+    if said["label"] not in probabilities:
+        raise ValueError(f"the label {said['label']!r} has no probability")
+    return {"label": said["label"], "model_version": str(said["model_version"]), "probabilities": probabilities}
 
 
 def _texts(settings: Settings) -> tuple[list[str], str]:

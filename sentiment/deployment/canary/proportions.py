@@ -29,6 +29,11 @@ class Count:
         """The share; 0 of nothing."""
         return self.hits / self.total if self.total else 0.0
 
+    @property
+    def others(self) -> Count:
+        """How many of them are none."""
+        return Count(self.total - self.hits, self.total)
+
     def scaled(self, factor: float) -> Count:
         """Return the same share of another total."""
         return Count(self.hits * factor, self.total * factor)

@@ -126,11 +126,11 @@ def _confidence(stable: Track, canary: Track, policy: CanarySettings) -> Finding
     places = []
     for bound in stable.confidence.bounds[:-2]:  # none is above 1
         ours, theirs = canary.confidence.above(bound), stable.confidence.above(bound)
-        if 0 < ours.hits + theirs.hits < ours.total + theirs.total:
-            one, other = _texts(canary, ours), _texts(stable, theirs)
-            p = min(p_larger(a, than=b, allowed=policy.max_confidence_shift) for a, b in ((one, other), (other, one)))
-            said = f"{ours} of {ours.total:,.0f} answers are surer than {bound:g}, of stable's {theirs}."
-            places.append((2 * p, said))
+        one, other = _texts(canary, ours), _texts(stable, theirs)
+        said = f"{ours} of {ours.total:,.0f} answers are surer than {bound:g}, of stable's {theirs}."
+        surer = p_larger(one, than=other, allowed=policy.max_confidence_rise)
+        less = p_larger(one.others, than=other.others, allowed=policy.max_confidence_fall)
+        places += [(surer, said), (less, said)]
     return _worst("confidence", places)
 
 

@@ -173,7 +173,7 @@ def _lacking(evidence: Evidence, policy: CanarySettings) -> Iterator[tuple[str, 
             said = f"{track.answers:,.0f} texts to {name}, which come in so few batches that they count as"
             yield "traffic", f"{said} {track.answers * track.independence:,.0f} of {policy.min_requests / 2:,.0f}"
     if evidence.mirrored and evidence.mirrored.sent and evidence.mirrored.stable_failed == evidence.mirrored.sent:
-        yield "mirrored", "The stable version answers no mirrored request"
+        yield "mirrored", "The stable version answers no mirrored request; it may want serving.probe_key"
 
 
 def _no_data(evidence: Evidence) -> bool:

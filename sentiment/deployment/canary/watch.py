@@ -33,6 +33,8 @@ def look(settings: Settings, *, stable: str, canary: str, weight: int, since: da
     ------
     SettingsError
         ``canary.prometheus_url`` is not set. A Prometheus that does not answer is no error but a reason to wait.
+    StorageError
+        The texts that are mirrored, or the canary's Bento, cannot be read.
     """
     policy = settings.canary
     if not policy.prometheus_url:
