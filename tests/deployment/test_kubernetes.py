@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import CHART, Helm, helm_command, new_helm
+from clusters import CHART, TESTS, Helm, helm_command, new_helm
 from kubernetes_cluster import Cluster, Object
 from prepared_prometheus import Prepared, prometheus
 from registered import crown, register
@@ -367,6 +372,73 @@ def test_without_helm_it_says_what_to_install(place: Place, monkeypatch: pytest.
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SettingsError, match="command `helm` cannot be run"):
         place.state()
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_killed_anywhere_it_ends_in_the_same(
+    place: Place, helm_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, good: bool
+) -> None:
+    """The deployer is killed between its steps, and together with a `helm` that is amid an upgrade."""
+    place.deploy("1", trial=True)
+    place.prometheus.failed = {} if good else {"canary": 600}
+    pids, count = tmp_path / "pids", tmp_path / "count"
+    (tmp_path / "bin").mkdir()
+    shim = tmp_path / "bin" / "helm"
+    shim.write_text(SHIM.format(helm=helm_command, pids=pids, count=count))
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(shim.parent), prepend=":")
+    seen = 0
+
+    def kill(event: str, key: tuple[str, str, str], found: Object) -> None:
+        nonlocal seen
+        if key[0] != "deployments" or not pids.exists():
+            return
+        seen += 1
+        if seen % 3 == 1:
+            for pid in pids.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+    overrides = {**place.overrides, "deployment": {**place.overrides["deployment"], "strategy": "canary"}}
+    what = shipped("2").to_dict()
+    with place.cluster.listening(kill):
+        ended = subprocess.run(
+            [
+                sys.executable,
+                str(TESTS / "killing_deployment.py"),
+                *map(json.dumps, (overrides, shipped("2").to_dict())),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    said = json.loads(ended.stdout)
+    assert said["killed"] >= 3, said
+    words = [word for word in place.words() if word[0] != "canary"]
+    if good:
+        assert said["said"] == "2"
+        assert (place.serves(), place.champion()) == ("version 2 100% (stable)", "2")
+        assert words == [("deployed", "1"), ("deployed", "2")]
+    else:
+        put_back(place)
+        assert words == [("deployed", "1"), ("rolled_back", "1")]
+    assert [one["metadata"]["name"] for one in place.cluster.all("deployments")] == ["sentiment"]
+    assert place.statuses()[-1] == "deployed"
+    assert not [status for status in place.statuses() if status.startswith("pending")]
+
+
+SHIM = """#!/bin/sh
+case "$*" in *--dry-run*) exec '{helm}' "$@";; upgrade*|rollback*) ;; *) exec '{helm}' "$@";; esac
+echo . >> '{count}'
+'{helm}' "$@" &
+echo "$! $PPID" > '{pids}'
+wait $!
+status=$?
+rm -f '{pids}'
+[ $(($(wc -l < '{count}') % 4)) = 0 ] && kill -9 $PPID
+exit $status
+"""
 
 
 def half_done(place: Place, version: str, *, by: str) -> None:
