@@ -22,8 +22,6 @@ from typing import Any
 
 import helm_sdkpy
 import yaml
-from kubernetes_api import kubeconfig, serving
-from kubernetes_cluster import Cluster
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
@@ -110,6 +108,9 @@ async def _install(given: argparse.Namespace) -> None:
 
 async def _pretend(given: argparse.Namespace) -> None:
     """Install into a cluster of its own, and print the release."""
+    from kubernetes_api import kubeconfig, serving  # slow to import
+    from kubernetes_cluster import Cluster
+
     if any(found["info"]["status"] in PENDING for found in _revisions(given).values()):
         raise helm_sdkpy.HelmError("another operation (install/upgrade/rollback) is in progress")
     with serving(cluster := Cluster()) as url, tempfile.TemporaryDirectory() as folder:

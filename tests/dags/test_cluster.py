@@ -17,6 +17,7 @@ from moto import mock_aws
 from prepared_prometheus import Prepared, prometheus
 from registered import crown, register
 
+from sentiment.cli import main
 from sentiment.deployment.cluster import ClusterRelease
 from sentiment.ledger import Ledger
 from sentiment.registry import Registry
@@ -101,7 +102,9 @@ def serves() -> str:
     return str(ClusterRelease(load_settings()).state().tracks)
 
 
-def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(helm: Helm, prepared: Prepared) -> None:
+def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(
+    helm: Helm, prepared: Prepared, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = load_settings()
     registry: Registry = register(settings, ("1", "2"))
     crown(registry, "1")
@@ -136,6 +139,14 @@ def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(helm: Helm, prepa
     assert told == [("promoted", "1"), ("deployed", "1"), ("rolled_back", "1")]
     [deployment] = helm.cluster.all("deployments")
     assert "bentos/by-digest/" in json.dumps(deployment), "the pods fetch what was shipped"
+
+    main(["status"])
+    assert "version 1 100% (stable) in default/sentiment" in " ".join(capsys.readouterr().out.split())
+    main(["deploy", "--dry-run", "--json"])
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["steps"], planned["diff"]) == ([], "No difference.")
+    main(["deploy", "--json"])
+    assert json.loads(capsys.readouterr().out)["model_version"] == "1"
 
 
 def test_the_kubeconfig_is_made_of_the_connection_and_gone_afterwards(

@@ -400,13 +400,13 @@ def test_killed_anywhere_it_ends_in_the_same(
                     os.kill(int(pid), signal.SIGKILL)
 
     overrides = {**place.overrides, "deployment": {**place.overrides["deployment"], "strategy": "canary"}}
-    what = shipped("2").to_dict()
     with place.cluster.listening(kill):
         ended = subprocess.run(
             [
                 sys.executable,
                 str(TESTS / "killing_deployment.py"),
-                *map(json.dumps, (overrides, shipped("2").to_dict())),
+                json.dumps(overrides),
+                json.dumps(shipped("2").to_dict()),
             ],
             capture_output=True,
             text=True,
