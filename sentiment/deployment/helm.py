@@ -176,10 +176,10 @@ class Helm:
         return ["upgrade", self._to.release, self._chart(), "--install", "--reset-values", "--output", "json", *given]
 
     def _chart(self) -> str:
-        if self._to.chart:
+        if "://" in self._to.chart:
             return self._to.chart
-        chart = Path(__file__).resolve().parents[2] / "helm" / "sentiment"
-        if not (chart / "Chart.yaml").is_file():
+        chart = Path(self._to.chart or Path(__file__).resolve().parents[2] / "helm" / "sentiment").expanduser()
+        if not chart.exists():
             raise SettingsError(
                 f"There is no chart at {chart}.", fix="Set deployment.chart to the folder or address of helm/sentiment."
             )
@@ -252,8 +252,13 @@ class Helm:
         return out
 
     def _environment(self) -> dict[str, str]:
-        names = {"KUBECONFIG": self._to.kubeconfig, "HELM_KUBECONTEXT": self._to.context}
-        return {name: str(Path(value).expanduser()) for name, value in names.items() if value}
+        found = {"HELM_KUBECONTEXT": self._to.context} if self._to.context else {}
+        if self._to.kubeconfig:
+            path = Path(self._to.kubeconfig).expanduser()
+            if not path.is_file():
+                raise SettingsError(f"There is no file {path}.", fix="Correct deployment.kubeconfig.")
+            found["KUBECONFIG"] = str(path)
+        return found
 
 
 def _end(process: subprocess.Popen[str]) -> None:

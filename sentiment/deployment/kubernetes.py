@@ -99,7 +99,7 @@ def canary_step(
         Another version was made champion, or was deployed, meanwhile; this one gets no traffic.
     """
     with _at_work(settings, registry, shipped, request=request, trial=trial) as (cluster, state):
-        _refuse_replaced(cluster, state, shipped)
+        _refuse_replaced(state, shipped, share=1)
         if not state.tracks.watched:
             return Progress("ready", str(state.tracks), state.revision)
         verdict = _look(settings, state, shipped)
@@ -131,13 +131,18 @@ def finish(
         Another version was made champion, or was deployed, meanwhile; this one gets no traffic.
     """
     with _at_work(settings, registry, shipped, request=request, trial=trial) as (cluster, state):
-        _refuse_replaced(cluster, state, shipped)
+        _refuse_replaced(state, shipped, share=settings.canary.steps[-1])
         state = _at_once(settings, cluster, state, shipped, keep_canary=True)
     return _record(settings, state, shipped, approved_by=approved_by)
 
 
 def deploy(
-    settings: Settings, package: BentoPackage, *, at_once: bool = False, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    package: BentoPackage,
+    *,
+    at_once: bool = False,
+    request: str = "",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """Ship a Bento and serve it in the cluster; returns when it alone gets the traffic.
 
@@ -145,6 +150,8 @@ def deploy(
     ----------
     at_once : bool
         Without a canary, and whatever is the champion: on the way back to a version that has proved itself.
+    request : str, optional
+        Names this wish; see `upgrade`.
 
     Raises
     ------
@@ -153,20 +160,20 @@ def deploy(
     """
     shipped = ship(settings, package)
     if at_once:
-        cluster = ClusterRelease(settings)
+        cluster = ClusterRelease(settings, by=request)
         with cluster.alone() as state:
             refuse_misfit(settings, state.tracks, Version.of(shipped), at_once=True)
             state = _at_once(settings, cluster, state, shipped)
         return _record(settings, state, shipped)
     registry = Registry(settings)
     trial = not registry.is_champion(shipped.model_version)
-    progress = upgrade(settings, registry, shipped, trial=trial)
+    progress = upgrade(settings, registry, shipped, request=request, trial=trial)
     while progress.state == "watch":
         say(progress.said)
         time.sleep(settings.canary.look_seconds)
-        progress = canary_step(settings, registry, shipped, trial=trial)
+        progress = canary_step(settings, registry, shipped, request=request, trial=trial)
     say(progress.said)
-    return finish(settings, registry, shipped, trial=trial)
+    return finish(settings, registry, shipped, request=request, trial=trial)
 
 
 def serving(settings: Settings) -> str:
@@ -225,11 +232,12 @@ def _refuse_dethroned(registry: Registry, cluster: ClusterRelease, state: Cluste
     )
 
 
-def _refuse_replaced(cluster: ClusterRelease, state: ClusterState, shipped: Shipped) -> None:
-    wanted = Version.of(shipped)
-    if wanted not in (state.tracks.serving, state.tracks.canary):
+def _refuse_replaced(state: ClusterState, shipped: Shipped, *, share: int) -> None:
+    """Refuse a version that neither serves nor is a canary with at least a share of the traffic."""
+    wanted, tracks = Version.of(shipped), state.tracks
+    if tracks.serving != wanted and (tracks.canary != wanted or tracks.weight < share):
         raise ModelError(
-            f"{wanted} was not released: something else was deployed meanwhile. {cluster.name} serves {state.tracks}.",
+            f"{wanted} was not released: something else was deployed meanwhile. {state.name} serves {tracks}.",
             fix="Deploy it again if it shall serve.",
         )
 

@@ -64,7 +64,12 @@ class Release:
 
 
 def deploy(
-    settings: Settings, package: BentoPackage, *, at_once: bool = False, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    package: BentoPackage,
+    *,
+    at_once: bool = False,
+    request: str = "",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """Serve a Bento where ``deployment.target`` says; returns when new requests reach it.
 
@@ -74,6 +79,8 @@ def deploy(
     ----------
     at_once : bool
         Without a canary: on the way back to a version that has proved itself.
+    request : str, optional
+        Names this wish, so that called again in a cluster it takes up at once what was killed.
     say : callable, optional
         Is told how a deployment goes that takes its time.
 
@@ -87,7 +94,7 @@ def deploy(
     if settings.deployment.target == "kubernetes":
         from sentiment.deployment.kubernetes import deploy
 
-        return deploy(settings, package, at_once=at_once, say=say)
+        return deploy(settings, package, at_once=at_once, request=request, say=say)
     return deploy_here(settings, package)
 
 

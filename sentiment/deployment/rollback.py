@@ -83,7 +83,7 @@ def rollback(
     name = begun.request if begun else request or f"by-hand-{uuid.uuid4().hex[:12]}"
     left = begun.was if begun else champion.version
     registry.promote(target.version, expected=left, reason=reason, rollback=True, request=name)
-    release = deploy(settings, packaged, at_once=True)
+    release = deploy(settings, packaged, at_once=True, request=str(name))
     Ledger(storage).append(
         "rolled_back",
         model_version=target.version,

@@ -22,6 +22,7 @@ from prepared_prometheus import Prepared, prometheus
 from registered import crown, register
 
 from sentiment.deployment.cluster import ClusterRelease
+from sentiment.deployment.helm import Helm as HelmOfOurs
 from sentiment.deployment.kubernetes import _at_once, canary_step, finish, upgrade
 from sentiment.deployment.planning import plan
 from sentiment.deployment.release import Release
@@ -267,10 +268,13 @@ def test_what_was_replaced_meanwhile_says_so(place: Place) -> None:
     place.deploy("1", trial=True)
     settings = place.settings("canary")
     upgrade(settings, place.registry, shipped("2"))
+    with pytest.raises(ModelError, match="was not released"):
+        finish(settings, place.registry, shipped("2"))  # too early: it has 5% and has not passed
     place.deploy("3", trial=True)
     assert place.serves() == "version 3 100% (stable)"
-    with pytest.raises(ModelError, match="something else was deployed meanwhile"):
-        finish(settings, place.registry, shipped("2"))
+    for step in (canary_step, finish):
+        with pytest.raises(ModelError, match="something else was deployed meanwhile"):
+            step(settings, place.registry, shipped("2"))
     assert place.serves() == "version 3 100% (stable)"
 
 
@@ -304,7 +308,7 @@ def test_an_upgrade_of_somebody_else_is_waited_for(place: Place, monkeypatch: py
     thread.start()
     assert not done.wait(4), "it may still be running"
     assert place.statuses()[-1] == "pending-upgrade"
-    monkeypatch.setattr("sentiment.deployment.helm.SLACK_SECONDS", -3600)  # now it cannot be running any more
+    monkeypatch.setattr(HelmOfOurs, "timeout", -1)  # now it cannot be running any more
     thread.join(60)
     assert done.is_set()
     assert place.serves() == "version 2 100% (stable)"
@@ -343,7 +347,7 @@ def test_a_rollback_ends_a_canary_at_once(place: Place) -> None:
         ({"replica": 3}, {}, "values_files"),
         ({"ingress": {"enabled": True}}, {}, "networkPolicy.from is empty"),
         (ROUTE, {"values_files": ["nowhere.yaml"]}, "There is no file nowhere.yaml"),
-        (ROUTE, {"chart": "/nowhere"}, "nowhere"),
+        (ROUTE, {"chart": "/nowhere"}, "There is no chart at /nowhere"),
         (ROUTE, {"kubeconfig": "/nowhere"}, "deployment.kubeconfig"),
     ],
 )
