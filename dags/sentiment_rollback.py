@@ -1,15 +1,16 @@
 """### Roll back
 
-Makes an earlier model version the champion again and serves it: alias and release together. Refuses a version that
-never was champion, that a person rejected, or whose files are not those that were registered. Without a version, each
-run goes one champion further back; a task that is tried again goes on where it was.
+Makes an earlier model version the champion again and serves it, on this machine or in the cluster: alias and release
+together. Refuses a version that never was champion, that a person rejected, or whose files are not those that were
+registered. Without a version, each run goes one champion further back; a task that is tried again goes on where it was.
 
 *Runs* by hand. *Emits* `release`, unless there was nothing to do.
 """
 
 from airflow.sdk import Param, dag, task
 from airflow.sdk.exceptions import AirflowSkipException
-from sentiment_catalog import DAG, RELEASE, clear_failures, task_settings
+from sentiment_catalog import DAG, RELEASE, clear_failures
+from sentiment_cluster import cluster_settings
 
 
 @dag(
@@ -34,8 +35,7 @@ def sentiment_rollback() -> None:
         from sentiment.deployment.rollback import rollback
         from sentiment.registry import Registry
 
-        settings = task_settings()
-        with clear_failures():
+        with cluster_settings() as settings, clear_failures():
             found = rollback(
                 settings,
                 registry=Registry(settings),

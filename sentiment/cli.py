@@ -22,6 +22,7 @@ import typer
 from sentiment.cli_canary import app as canary
 from sentiment.cli_config import app as config
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_deploy import deploy, try_it
 from sentiment.cli_doctor import doctor
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
@@ -222,24 +223,7 @@ def package(
 
 app.command(epilog=_examples("sentiment image", "sentiment image 3 --json"))(image)
 app.command(epilog=_examples("sentiment ship", "sentiment ship 3 --json | jq .values"))(ship)
-
-
-@app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3"))
-def deploy(
-    version: Annotated[str | None, typer.Argument(help="Model version; the champion if not given.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Serve a model version on this machine; traffic moves once it is ready. `sentiment down` stops it."""
-    from sentiment.deployment.release import deploy as stage
-    from sentiment.packaging import package as pack
-
-    out, settings = Reporter(as_json=as_json), load_settings()
-    with out.step("Deploying") as notes:
-        release = stage(settings, pack(settings, _registry(settings), version=version))
-        notes.append(f"version {release.model_version} at {release.url}")
-    out.result(release.to_dict(), *_try_it(release.url))
-
-
+app.command(epilog=_examples("sentiment deploy", "sentiment deploy 3", "sentiment deploy --dry-run"))(deploy)
 app.command(epilog=_examples('sentiment rollback --reason "angry about kettles"', "sentiment rollback --to 2"))(
     rollback
 )
@@ -262,8 +246,8 @@ def run(
 ) -> None:
     """From a file of yours to a served model: ingest, train, gate, register, promote, package, deploy.
 
-    The model keeps serving in the background; `sentiment down` stops it. If the gate says no, the champion goes on
-    serving and the status is 10.
+    On this machine, the model keeps serving in the background; `sentiment down` stops it. If the gate says no, the
+    champion goes on serving and the status is 10.
     """
     from sentiment.deployment.release import deploy as make_live
     from sentiment.packaging import package as pack
@@ -292,15 +276,15 @@ def run(
         bento = pack(settings, registry)
         notes.append(bento.tag)
     with out.step("Deploying") as notes:
-        release = make_live(settings, bento)
-        notes.append(f"version {release.model_version} at {release.url}")
+        release = make_live(settings, bento, say=out.say)
+        notes.append(str(release))
     summary = {
         "ingest": taken.to_dict(),
         "candidate": candidate.to_dict(),
         "decision": decision.to_dict(),
         "release": release.to_dict(),
     }
-    out.result(summary, *_try_it(release.url), "Stop serving: sentiment down")
+    out.result(summary, *try_it(release), "Stop serving: sentiment down")
 
 
 @app.command(epilog=_examples("sentiment status", "sentiment status --json | jq .champion.version"))
@@ -471,14 +455,6 @@ def _show_decision(out: Reporter, version: str, decision: Decision, now: Standin
         ["check", "outcome", "reason"],
         [(check.name, check.outcome, check.reason) for check in decision.checks],
     )
-
-
-def _try_it(url: str) -> list[str]:
-    return [
-        f"Serving at {url}. Try:",
-        f"  curl -s {url}/predict -H 'content-type: application/json' "
-        """-d '{"text": "Not bad at all, I loved it."}'""",
-    ]
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ def rollback(
     with out.step("Rolling back"):
         found = stage(settings, registry=Registry(settings), to=to, reason=reason)
     data = {**found.release.to_dict(), "left": found.left, "changed": found.changed, "said": found.said}
-    out.result(data, found.said, f"Serving version {found.release.model_version} at {found.release.url}")
+    out.result(data, found.said, f"Serving {found.release}.")
 
 
 def _tell_day(asked: str, out: Reporter) -> None:

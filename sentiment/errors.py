@@ -10,7 +10,8 @@
     ├── ModelError            exit 4   the models
     │   ├── NoChampionError            nothing has been promoted yet
     │   ├── IntegrityError             a file is not the one that was registered
-    │   └── PromotionConflictError     somebody else moved the champion first
+    │   ├── PromotionConflictError     somebody else moved the champion first
+    │   └── TakenBackError             it failed where it is served, and the version before it serves again
     ├── ServiceError          exit 5   a service does not answer, does not start or died
     └── StorageError          exit 6   the storage root cannot be read or written
 
@@ -95,6 +96,10 @@ class IntegrityError(ModelError):
 
 class PromotionConflictError(ModelError):
     """Somebody else moved the champion first."""
+
+
+class TakenBackError(ModelError):
+    """A new version failed where it is served, and the one before it serves again."""
 
 
 class ServiceError(SentimentError):

@@ -112,7 +112,7 @@ class Ledger:
         """
         facts = {
             "event": event,
-            "actor": actor or _actor(),
+            "actor": actor or this_user(),
             "model_version": model_version,
             "run_id": run_id,
             "snapshot": snapshot,
@@ -215,7 +215,8 @@ def _entry(row: dict[str, Any]) -> LedgerEntry:
     return LedgerEntry(**{**row, "detail": detail, "digests": digests})
 
 
-def _actor() -> str:
+def this_user() -> str:
+    """Return the name of the user of this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user without a name

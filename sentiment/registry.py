@@ -196,6 +196,11 @@ class Registry:
         """Return the champion, or None before the first promotion."""
         return self._versions.champion()
 
+    def is_champion(self, version: str) -> bool:
+        """Whether a version is the champion now."""
+        champion = self.champion_or_none()
+        return champion is not None and champion.version == version
+
     def champion_at(self, moment: datetime) -> ModelVersion:
         """Return who was champion just before a moment; `NoChampionError` before the first promotion."""
         return self._champions.at(moment)

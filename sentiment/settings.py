@@ -34,6 +34,7 @@ CONFIG_FILE, ENV_FILE = "sentiment.toml", ".env"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+KubernetesName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=53)]
 
 
 class Section(BaseModel):
@@ -404,6 +405,7 @@ class ServingSettings(Section):
 class DeploymentSettings(Section):
     """Where releases go, and how Bentos get there."""
 
+    target: Literal["local", "kubernetes"] = Field("local", description="Where releases go: here, or a cluster.")
     ready_timeout_seconds: int = Field(90, ge=1, description="How long a new release may take to become ready.")
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
     ship: Literal["s3", "image"] = Field(
@@ -429,6 +431,31 @@ class DeploymentSettings(Section):
     codebuild_project: str = Field("", description="CodeBuild project that builds images, for the builder codebuild.")
     refuse_findings: Literal["", "CRITICAL", "HIGH", "MEDIUM"] = Field(
         "", description="Refuse an image in which ECR's scan finds anything so severe; empty does not ask."
+    )
+    namespace: KubernetesName = Field("sentiment", description="Namespace of the release; made if it is not there.")
+    release: KubernetesName = Field("sentiment", description="Name of the Helm release.")
+    chart: str = Field("", description="Folder or address of the chart; empty takes helm/sentiment of the checkout.")
+    values_files: tuple[str, ...] = Field(
+        (), description="Files with values of the chart, later ones win; the images and weights are set after them."
+    )
+    strategy: Literal["rolling", "blueGreen", "canary"] = Field(
+        "rolling", description="How a new version takes over: pod by pod, all at once, or by a growing share."
+    )
+    helm_timeout_seconds: int = Field(
+        600, ge=10, le=3600, description="How long one `helm upgrade` may wait for its pods; then it is taken back."
+    )
+    kubeconfig: str = Field("", description="File with the cluster and who we are to it; empty takes that of kubectl.")
+    context: str = Field("", description="Context in it; empty takes the current one.")
+    eks_cluster: str = Field("", description="EKS cluster that the DAGs make a kubeconfig for; empty: they need none.")
+    aws_conn_id: str = Field("aws_default", description="Airflow connection for EKS, ECR and the region.")
+    public_url: str = Field(
+        "", pattern=r"^$|^https?://[^/\s]+/?$", description="Address for the smoke test; empty: there is none."
+    )
+    approval: Literal["never", "always"] = Field(
+        "never", description="Whether a person is shown what would change in the cluster, and asked, before it does."
+    )
+    approval_hours: float = Field(
+        72, gt=0, le=8_760, description="How long Airflow waits for the answer; afterwards nothing is deployed."
     )
 
     @field_validator("image_repository")

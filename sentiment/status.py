@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sentiment.deployment.cluster_status import ClusterStatus, cluster_status
 from sentiment.deployment.release import status as deployment_status
 from sentiment.deployment.state import Status as DeploymentStatus
 from sentiment.drift.archive import DriftCheck, list_checks, read_check
@@ -21,7 +22,13 @@ NEWEST = 10
 
 @dataclass(frozen=True)
 class PlatformStatus:
-    """Everything worth a look, read at one moment."""
+    """Everything worth a look, read at one moment.
+
+    Attributes
+    ----------
+    cluster : ClusterStatus or None
+        With ``deployment.target`` kubernetes; `deployment` is what this machine serves.
+    """
 
     root: str
     mlflow: str
@@ -31,6 +38,7 @@ class PlatformStatus:
     versions: tuple[ModelVersion, ...]
     last_check: DriftCheck | None
     entries: tuple[LedgerEntry, ...]
+    cluster: ClusterStatus | None = None
 
     @property
     def champion(self) -> ModelVersion | None:
@@ -77,6 +85,7 @@ class PlatformStatus:
             "root": self.root,
             "champion": self.champion.to_dict() if self.champion else None,
             "deployment": self.deployment.to_dict(),
+            "cluster": self.cluster.to_dict() if self.cluster else None,
             "snapshot": str(self.snapshot) if self.snapshot else None,
             "rows": self.snapshot.rows if self.snapshot else 0,
             "versions": [version.to_dict() for version in self.versions],
@@ -87,6 +96,8 @@ class PlatformStatus:
         }
 
     def _serving(self) -> str:
+        if self.cluster:
+            return str(self.cluster)
         if (release := self.deployment.release) and self.deployment.alive:
             return f"version {release.model_version} at {self.deployment.url} ({release.tag})"
         return "nothing: `sentiment deploy`" if not self.deployment.alive else "no release yet: `sentiment deploy`"
@@ -105,4 +116,5 @@ def platform_status(settings: Settings, registry: Registry) -> PlatformStatus:
         versions=tuple(registry.versions()),
         last_check=read_check(storage, checks[0]) if checks else None,
         entries=tuple(Ledger(storage).entries()),
+        cluster=cluster_status(settings) if settings.deployment.target == "kubernetes" else None,
     )

@@ -1,7 +1,7 @@
 """The `helm` command of the tests: the real engine of Helm 4 behind the arguments that we use of Helm's own command.
 
 Needs the package helm-sdkpy, whose library is Helm. What is not here is refused, as an unknown flag would be.
-``template`` installs into the cluster that it is given, because the library renders only while installing, and
+A dry run installs into a cluster that is thrown away, because the library renders only while installing, and
 ``rollback`` upgrades to the chart and values of the earlier revision, because the library's own is broken.
 """
 
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--set", action="append", default=[])
             command.add_argument("--set-string", action="append", default=[])
             command.add_argument("--create-namespace", action="store_true")
+            command.add_argument("--dry-run", choices=["server"])
+        if name == "version":
+            command.add_argument("--template", choices=["{{.Version}}"], required=True)
+        if name == "history":
+            command.add_argument("--max", type=int, default=256)
         if name == "upgrade":
             command.add_argument("--install", "-i", action="store_true")
             command.add_argument("--reset-values", action="store_true")
@@ -62,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--timeout", type=_seconds, default=300)
         if name in ("install", "upgrade"):
             command.add_argument("--rollback-on-failure", "--atomic", action="store_true")
-        if name in ("history", "list", "status"):
+        if name in ("history", "list", "status", "install", "upgrade"):
             command.add_argument("--output", "-o", choices=["json"], default="json")
         if name in ("history", "status", "test", "uninstall", "rollback"):
             command.add_argument("release")
@@ -72,12 +77,16 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("what", choices=["manifest", "notes", "values", "hooks"])
             command.add_argument("release")
             command.add_argument("--revision", type=int, default=0)
+            command.add_argument("--output", "-o", choices=["json", "yaml"], default="yaml")
         if name == "lint":
             command.add_argument("chart")
     return parser
 
 
 async def _install(given: argparse.Namespace) -> None:
+    if given.dry_run:
+        await _pretend(given)
+        return
     if given.command == "upgrade" and not (given.install and not _revisions(given)):
         action, more = helm_sdkpy.Upgrade(_cluster(given)), {
             "reset_values": given.reset_values, "reuse_values": given.reuse_values, "max_history": given.history_max,
@@ -94,7 +103,27 @@ async def _install(given: argparse.Namespace) -> None:
         rollback_on_failure=given.rollback_on_failure,
         **more,
     )
-    print(f'Release "{given.release}" has been {"installed" if given.command == "install" else "upgraded"}.')
+    await _status(given)
+
+
+async def _pretend(given: argparse.Namespace) -> None:
+    """Install into a cluster of its own, and print the release."""
+    from kubernetes_api import kubeconfig, serving  # slow to import
+    from kubernetes_cluster import Cluster
+
+    if any(found["info"]["status"] in PENDING for found in _revisions(given).values()):
+        raise helm_sdkpy.HelmError("another operation (install/upgrade/rollback) is in progress")
+    with serving(cluster := Cluster()) as url, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "kubeconfig").write_text(kubeconfig(url))
+        config = helm_sdkpy.Configuration(namespace=given.namespace, kubeconfig=f"{folder}/kubeconfig")
+        await helm_sdkpy.Install(config).run(
+            given.release, given.chart, _values(given), wait=False, create_namespace=True, server_side_apply="true"
+        )
+    print(json.dumps(cluster.release(given.release, namespace=given.namespace)))
+
+
+async def _version(_: argparse.Namespace) -> None:
+    print("v4.3.0")  # what the library is of
 
 
 async def _rollback(given: argparse.Namespace) -> None:
@@ -143,11 +172,14 @@ async def _history(given: argparse.Namespace) -> None:
         }
         for revision, one in sorted(found.items())
     ]
-    print(json.dumps(rows))
+    print(json.dumps(rows[-given.max :]))
 
 
 async def _status(given: argparse.Namespace) -> None:
-    print(json.dumps(await helm_sdkpy.Status(_cluster(given)).run(given.release)))
+    found = _revisions(given)
+    if not found:
+        raise helm_sdkpy.HelmError("release: not found")
+    print(json.dumps({**found[max(found)], "chart": None}))
 
 
 async def _list(given: argparse.Namespace) -> None:
@@ -165,7 +197,7 @@ async def _get(given: argparse.Namespace) -> None:
         case "notes":
             print(one["info"]["notes"])
         case "values":
-            print(yaml.safe_dump(one.get("config") or {}))
+            print((json.dumps if given.output == "json" else yaml.safe_dump)(one.get("config") or {}))
         case "hooks":
             print("\n".join(f"---\n{hook['manifest']}" for hook in one.get("hooks") or []))
 
@@ -185,6 +217,7 @@ COMMANDS = {
     "test": _test,
     "uninstall": _uninstall,
     "upgrade": _install,
+    "version": _version,
 }
 
 

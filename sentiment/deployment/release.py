@@ -1,4 +1,4 @@
-"""Asking for a release and waiting until it serves; the other side of the daemon."""
+"""Asking for a release and waiting until it serves: in a cluster, or by the daemon of this machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -30,29 +31,85 @@ _daemons: list[subprocess.Popen[bytes]] = []  # outlive this process; reaped if 
 
 @dataclass(frozen=True)
 class Release:
-    """A Bento that serves."""
+    """A Bento that serves.
+
+    Attributes
+    ----------
+    url : str
+        Where it answers; in a cluster ``deployment.public_url``, which may be empty.
+    previous : str or None
+        Tag of the Bento before it.
+    target : str
+        ``local`` or ``kubernetes``.
+    revision : int or None
+        Of Helm, in a cluster.
+    """
 
     id: str
     tag: str
     model_version: str
     url: str
     previous: str | None
+    target: str = "local"
+    revision: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the release as JSON types."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """Return what serves where, in words."""
+        place = f" in the cluster, revision {self.revision}" if self.revision else ""
+        return f"version {self.model_version}{place}{f' at {self.url}' if self.url else ''}"
 
-def deploy(settings: Settings, package: BentoPackage) -> Release:
-    """Serve a Bento on this machine; returns when new requests reach it.
 
-    Starts the daemon if none runs. Nothing happens if the Bento serves already.
+def deploy(
+    settings: Settings,
+    package: BentoPackage,
+    *,
+    at_once: bool = False,
+    request: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Release:
+    """Serve a Bento where ``deployment.target`` says; returns when new requests reach it.
+
+    Here, the daemon is started if none runs. Nothing happens if the Bento serves already.
+
+    Parameters
+    ----------
+    at_once : bool
+        Without a canary: on the way back to a version that has proved itself.
+    request : str, optional
+        Names this wish, so that called again in a cluster it takes up at once what was killed.
+    say : callable, optional
+        Is told how a deployment goes that takes its time.
 
     Raises
     ------
     ServiceError
         The Bento did not become ready (the one before it still serves), or another was wanted meanwhile.
+    TakenBackError
+        It failed in the cluster; the one before it serves, and is champion again.
     """
+    if settings.deployment.target == "kubernetes":
+        from sentiment.deployment.kubernetes import deploy
+
+        return deploy(settings, package, at_once=at_once, request=request, say=say)
+    return deploy_here(settings, package)
+
+
+def serving(settings: Settings) -> str:
+    """Return the id of the release that serves; empty if none does."""
+    if settings.deployment.target == "kubernetes":
+        from sentiment.deployment.kubernetes import serving
+
+        return serving(settings)
+    now = status(settings)
+    return now.release.id if now.alive and now.state == SERVING and now.release else ""
+
+
+def deploy_here(settings: Settings, package: BentoPackage) -> Release:
+    """Serve a Bento on this machine, whatever the target is."""
     files = DeploymentFiles(settings)
     before = files.status()
     previous = before.release.tag if before.release else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sentiment.deployment.release import Release, deploy, status
-from sentiment.deployment.state import SERVING
+from sentiment.deployment.release import Release, deploy, serving
 from sentiment.errors import ModelError
 from sentiment.ledger import Ledger
 from sentiment.model_records import ModelVersion
@@ -82,7 +83,7 @@ def rollback(
     name = begun.request if begun else request or f"by-hand-{uuid.uuid4().hex[:12]}"
     left = begun.was if begun else champion.version
     registry.promote(target.version, expected=left, reason=reason, rollback=True, request=name)
-    release = deploy(settings, packaged)
+    release = deploy(settings, packaged, at_once=True, request=str(name))
     Ledger(storage).append(
         "rolled_back",
         model_version=target.version,
@@ -90,18 +91,65 @@ def rollback(
         snapshot=target.snapshot,
         digests={"model": target.digest, "bento": packaged.digest},
         reason=begun.reason if begun else reason,
-        detail={"from": left, "release": release.id, "request": name},
+        detail={"from": left, "release": release.id, "request": name, "revision": release.revision},
         key=tuple({_key(str(name)), _key(request or str(name))}),
     )
     log.info("rolled back from version %s to %s", left, target.version)
     return Rollback(release, left, f"Version {target.version} is champion again in place of {left}.", changed=True)
 
 
+def give_back(
+    settings: Settings,
+    *,
+    registry: Registry,
+    version: str,
+    to: str,
+    reason: str,
+    request: str,
+    detail: Mapping[str, Any],
+) -> str:
+    """Make the version that serves champion again, after a newer one failed where it is served; say so in the ledger.
+
+    The alias stays if the failed version is not the champion, or the other one never was.
+
+    Parameters
+    ----------
+    version, to : str
+        The failed version, and the one that serves.
+    request : str
+        Names the failure, so that called again it goes on where it was.
+    detail : mapping
+        What else the ledger shall keep: the release.
+
+    Returns
+    -------
+    str
+        Who is champion, in plain words.
+    """
+    storage, failed_reigns = Storage(settings), registry.is_champion(version)
+    begun = Promotions(storage).requested(request)
+    moves = begun is not None or (failed_reigns and bool(to) and registry.was_promoted(to))
+    if moves and (begun is None or begun == Promotions(storage).last()):
+        registry.promote(to, expected=version, reason=reason, rollback=True, request=request)
+    Ledger(storage).append(
+        "rolled_back",
+        model_version=to,
+        reason=reason,
+        detail={**detail, "from": version, "request": request, "alias": moves},
+        key=_key(request),
+    )
+    if moves:
+        return f"Version {to} is champion again."
+    if failed_reigns:
+        return f"Version {version} is still the champion, version {to or 'unknown'} never was: `sentiment rollback`."
+    return "The champion stays as it was."
+
+
 def _serve_again(settings: Settings, packaged: BentoPackage) -> Rollback:
     """Serve the champion, which stays, if it is not served."""
-    now = status(settings)
-    served = now.alive and now.state == SERVING and now.release is not None and now.release.tag == packaged.tag
-    release = deploy(settings, packaged)
+    before = serving(settings)
+    release = deploy(settings, packaged, at_once=True)
+    served = release.id == before
     done = "is served: there is nothing to do" if served else "is served again"
     said = f"Version {packaged.model_version} is the champion already and {done}."
     return Rollback(release, None, said, changed=not served)

@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from registered import crown, register
 
 from sentiment.deployment import free_port, status, stop
 from sentiment.deployment.rollback import rollback
 from sentiment.errors import IntegrityError, ModelError, StorageError
-from sentiment.labels import LabelScheme
 from sentiment.ledger import Ledger
 from sentiment.registry import Registry
-from sentiment.reviews.sample import generate
 from sentiment.settings import Settings, load_settings
 from sentiment.storage import Storage
 from sentiment.training.approval import reject
 from sentiment.training.gate import Decision, Outcome
-from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -31,35 +29,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
         platform={"api_port": free_port("127.0.0.1")},
         deployment={"ready_timeout_seconds": 120, "drain_seconds": 1},
     )
-    registry = Registry(settings)
-    for version in VERSIONS:
-        reviews = list(generate("film", 300, seed=int(version)))
-        pipeline = fit(
-            [review.text for review in reviews],
-            [review.label for review in reviews],
-            settings=settings.training,
-            scheme=LabelScheme.binary,
-        )
-        candidate = registry.log_candidate(
-            key=version,
-            pipeline=pipeline,
-            scorer=compile_scorer(pipeline),
-            trusted_types=TRUSTED_TYPES,
-            params={},
-            metrics={"accuracy": 0.9},
-            tags={
-                "sentiment.snapshot": "reviews@v1",
-                "sentiment.labels": '["negative", "positive"]',
-                "sentiment.train_rows": "240",
-                "sentiment.test_rows": "60",
-            },
-        )
-        Ledger(Storage(settings)).append(
-            "trained",
-            run_id=candidate.run_id,
-            digests={"model": candidate.digest, "pipeline": candidate.pipeline_digest},
-        )
-        registry.register(candidate, decision="promote")
+    registry = register(settings, VERSIONS)
     try:
         yield settings, registry
     finally:
@@ -70,9 +40,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Setting
 def champions(platform: tuple[Settings, Registry]) -> tuple[Settings, Registry]:
     """The platform, after versions 1, 2 and 3 became champion in this order."""
     _, registry = platform
-    for version in VERSIONS[:3]:
-        before = registry.champion_or_none()
-        registry.promote(version, expected=before.version if before else None, reason="better")
+    crown(registry, *VERSIONS[:3])
     return platform
 
 

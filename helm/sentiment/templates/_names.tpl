@@ -43,7 +43,7 @@ track: {{ .track }}
 {{- if and (eq .Values.strategy "canary") (or .Values.canary.digest .Values.canary.tag) }}true{{ end -}}
 {{- end -}}
 
-{{/* The Deployments of the chosen strategy, as YAML: track, name, digest, tag, bento, replicas, scaled. */}}
+{{/* The Deployments of the chosen strategy, as YAML: track, name, digest, tag, modelVersion, bento, replicas, scaled. */}}
 {{- define "sentiment.tracks" -}}
 {{- $name := include "sentiment.name" . -}}
 {{- $replicas := int .Values.replicas -}}
@@ -53,13 +53,13 @@ track: {{ .track }}
 {{- range $colour := list "blue" "green" -}}
 {{- $of := index $.Values.blueGreen $colour -}}
 {{- if or $of.digest $of.tag -}}
-{{- $tracks = append $tracks (dict "track" $colour "name" (printf "%s-%s" $name $colour) "digest" $of.digest "tag" $of.tag "bento" $of.bento "replicas" $replicas "scaled" $scaled) -}}
+{{- $tracks = append $tracks (dict "track" $colour "name" (printf "%s-%s" $name $colour) "digest" $of.digest "tag" $of.tag "modelVersion" $of.modelVersion "bento" $of.bento "replicas" $replicas "scaled" $scaled) -}}
 {{- end -}}
 {{- end -}}
 {{- else -}}
-{{- $tracks = append $tracks (dict "track" "stable" "name" $name "digest" .Values.image.digest "tag" .Values.image.tag "bento" .Values.bento "replicas" $replicas "scaled" $scaled) -}}
+{{- $tracks = append $tracks (dict "track" "stable" "name" $name "digest" .Values.image.digest "tag" .Values.image.tag "modelVersion" .Values.image.modelVersion "bento" .Values.bento "replicas" $replicas "scaled" $scaled) -}}
 {{- if include "sentiment.hasCanary" . -}}
-{{- $tracks = append $tracks (dict "track" "canary" "name" (printf "%s-canary" $name) "digest" .Values.canary.digest "tag" .Values.canary.tag "bento" .Values.canary.bento "replicas" (int .Values.canary.replicas) "scaled" false) -}}
+{{- $tracks = append $tracks (dict "track" "canary" "name" (printf "%s-canary" $name) "digest" .Values.canary.digest "tag" .Values.canary.tag "modelVersion" .Values.canary.modelVersion "bento" .Values.canary.bento "replicas" (int .Values.canary.replicas) "scaled" false) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $tracks -}}

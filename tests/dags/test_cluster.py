@@ -1,0 +1,175 @@
+"""sentiment_deploy to Kubernetes, run for real: shipped to S3, upgraded by Helm's engine, watched, taken back."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from clusters import Helm, helm_command, new_helm
+from faults import S3Server
+from moto import mock_aws
+from prepared_prometheus import Prepared, prometheus
+from registered import crown, register
+
+from sentiment.cli import main
+from sentiment.deployment.cluster import ClusterRelease
+from sentiment.ledger import Ledger
+from sentiment.registry import Registry
+from sentiment.settings import Settings, load_settings
+from sentiment.storage import Storage
+from tests.dags.test_runs import RUNNER
+
+__all__ = ["helm_command", "new_helm"]
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # botocore's own
+]
+
+FOLDER = str(Path(__file__).resolve().parents[2] / "dags")
+RUNTIME = "registry.example.com/runtime@sha256:" + "a" * 64
+VALUES = {
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    "networkPolicy": {"from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]},
+}
+
+
+@pytest.fixture
+def prepared() -> Iterator[Prepared]:
+    with prometheus() as server:
+        yield server
+
+
+@pytest.fixture
+def helm(
+    s3: Settings,
+    store: S3Server,
+    prepared: Prepared,
+    new_helm: Callable[[], Helm],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Helm:
+    """An empty cluster, and the environment of tasks that deploy to it by canary."""
+    helm = new_helm()
+    (tmp_path / "values.yaml").write_text(json.dumps(VALUES))
+    monkeypatch.setenv("PATH", str(helm.command.parent), prepend=":")
+    for name, value in {
+        "STORAGE__ROOT": s3.storage.root,
+        "STORAGE__ENDPOINT": store.url,
+        "DEPLOYMENT__TARGET": "kubernetes",
+        "DEPLOYMENT__STRATEGY": "canary",
+        "DEPLOYMENT__RUNTIME_IMAGE": RUNTIME,
+        "DEPLOYMENT__NAMESPACE": "default",
+        "DEPLOYMENT__KUBECONFIG": helm.env["KUBECONFIG"],
+        "DEPLOYMENT__VALUES_FILES": json.dumps([str(tmp_path / "values.yaml")]),
+        "DEPLOYMENT__HELM_TIMEOUT_SECONDS": "60",
+        "CANARY__PROMETHEUS_URL": prepared.url,
+        "CANARY__STEPS": "[50]",
+        "CANARY__STEP_MINUTES": "0.05",
+        "CANARY__PATIENCE_MINUTES": "1",
+        "CANARY__LOOK_SECONDS": "2",
+    }.items():
+        monkeypatch.setenv(f"SENTIMENT_{name}", value)
+    return helm
+
+
+def run(dag_id: str, **conf: Any) -> tuple[str, dict[str, str], str]:
+    """Run a DAG; return its state, those of its tasks without their groups, and the log."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER, FOLDER],
+        input=json.dumps([dag_id, conf]) + "\n",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": FOLDER},
+        timeout=600,
+        check=False,
+    )
+    log = done.stdout + done.stderr
+    assert "RESULT" in done.stdout, log[-5000:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    state, tasks, _ = json.loads(line.removeprefix("RESULT"))
+    return state, {task.removeprefix("cluster."): said for task, said in tasks.items()}, log
+
+
+def serves() -> str:
+    return str(ClusterRelease(load_settings()).state().tracks)
+
+
+def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(
+    helm: Helm, prepared: Prepared, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings()
+    registry: Registry = register(settings, ("1", "2"))
+    crown(registry, "1")
+    state, tasks, log = run("sentiment_deploy", dry_run=True)
+    assert (state, tasks["package"], tasks["ship"]) == ("success", "success", "success"), log[-5000:]
+    assert {tasks[name] for name in ("deploy", "plan", "upgrade", "watch", "finish", "smoke")} == {"skipped"}
+    assert "+kind: Deployment" in log
+    assert serves() == "nothing"
+
+    state, tasks, log = run("sentiment_deploy")
+    assert (state, tasks["finish"], tasks["smoke"]) == ("success", "success", "skipped"), log[-5000:]
+    assert "deployment.public_url is not set" in log
+    assert serves() == "version 1 100% (stable)"
+
+    crown(registry, "2")
+    prepared.versions, prepared.failed = {"stable": "1", "canary": "2"}, {"canary": 600}
+    state, tasks, log = run("sentiment_deploy")
+    assert (state, tasks["watch"], tasks["finish"]) == ("failed", "failed", "upstream_failed"), log[-5000:]
+    assert "Version 1 is champion again" in log
+    assert (serves(), registry.champion().version) == ("version 1 100% (stable)", "1")
+
+    crown(registry, "2")
+    prepared.failed = {}
+    state, tasks, log = run("sentiment_deploy")
+    assert (state, tasks["watch"], tasks["finish"]) == ("success", "success", "success"), log[-5000:]
+    assert (serves(), registry.champion().version) == ("version 2 100% (stable)", "2")
+
+    state, _, log = run("sentiment_rollback", reason="on call says so")
+    assert state == "success", log[-5000:]
+    assert (serves(), registry.champion().version) == ("version 1 100% (stable)", "1")
+    told = [(e.event, e.model_version) for e in Ledger(Storage(settings)).entries()][-3:]
+    assert told == [("promoted", "1"), ("deployed", "1"), ("rolled_back", "1")]
+    [deployment] = helm.cluster.all("deployments")
+    assert "bentos/by-digest/" in json.dumps(deployment), "the pods fetch what was shipped"
+
+    main(["status"])
+    assert "version 1 100% (stable) in default/sentiment" in " ".join(capsys.readouterr().out.split())
+    main(["deploy", "--dry-run", "--json"])
+    planned = json.loads(capsys.readouterr().out)
+    assert (planned["steps"], planned["diff"]) == ([], "No difference.")
+    main(["deploy", "--json"])
+    assert json.loads(capsys.readouterr().out)["model_version"] == "1"
+
+
+def test_the_kubeconfig_is_made_of_the_connection_and_gone_afterwards(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment_cluster import cluster_settings
+
+    connection = {"conn_type": "aws", "login": "key", "password": "hush-hush", "extra": {"region_name": "eu-central-1"}}
+    monkeypatch.setenv("AIRFLOW_CONN_EKS", json.dumps(connection))
+    monkeypatch.setenv("SENTIMENT_STORAGE__ROOT", settings.storage.root)
+    monkeypatch.setenv("SENTIMENT_DEPLOYMENT__EKS_CLUSTER", "production")
+    monkeypatch.setenv("SENTIMENT_DEPLOYMENT__AWS_CONN_ID", "eks")
+    with mock_aws():
+        boto3.client("eks", region_name="eu-central-1").create_cluster(
+            name="production",
+            roleArn="arn:aws:iam::123456789012:role/eks",
+            resourcesVpcConfig={"subnetIds": ["subnet-1"]},
+        )
+        with cluster_settings() as found:
+            path = Path(found.deployment.kubeconfig)
+            text = path.read_text()
+    said = yaml.safe_load(text)
+    assert said["clusters"][0]["cluster"]["server"].startswith("https://")
+    assert "eks_get_token" in json.dumps(said["users"])
+    assert "hush-hush" not in text
+    assert not path.exists()
