@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitoring.panels import BAD, WARN, Dashboard, Panel, Query, Row
 
 HERE = 'namespace=~"$namespace",track=~"$track"'
+SERVED = f"sentiment_model_info{{{HERE}}}"
 RATE = "[$__rate_interval]"
 
 
@@ -43,13 +44,13 @@ NOW = Row(
         Panel(
             "Servers",
             "Processes that tell which model they serve.",
-            (Query(f"count(sentiment_model_info{{{HERE}}})"),),
+            (Query(f"count({SERVED})"),),
             kind="stat", width=4, height=4, alerts=("SentimentDown", "SentimentUnreachable"),
         ),
         Panel(
             "Model versions",
             "What is served, by track.",
-            (Query(f"count by (model_version, track) (sentiment_model_info{{{HERE}}})", "v{{model_version}} {{track}}"),),
+            (Query(f"count by (model_version, track) ({SERVED})", "v{{model_version}} {{track}}"),),
             kind="stat", text="name", width=4, height=4, alerts=("SentimentVersionsDiffer",),
         ),
         Panel(
