@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sentiment.ledger import Ledger
 from sentiment.reviews.ingest import ingest
@@ -15,11 +14,9 @@ from sentiment.storage import Storage
 def live_through(settings: Settings, *, champion: str = "1") -> None:
     """Take in rows of which one is refused, train, judge, promote, deploy; check drift; leave files waiting."""
     storage = Storage(settings)
-    inbox = Path(settings.storage.root, "inbox")
-    inbox.mkdir(parents=True, exist_ok=True)
-    (inbox / "one.csv").write_text("text,label\na lovely film,pos\na dreadful film,neg\nneither of them,perhaps\n")
+    storage.write("inbox/one.csv", b"text,label\na lovely film,pos\na dreadful film,neg\nneither of them,perhaps\n")
     ingest(settings)
-    (inbox / "two.csv").write_text("text,label\na lovely lid,pos\n")
+    storage.write("inbox/two.csv", b"text,label\na lovely lid,pos\n")
     for kind in ("predictions", "feedback", "rejected"):
         storage.write(f"landing/{kind}/20260101T000000-{kind}.parquet", b"not yet read")
     ledger, run = Ledger(storage), f"run-{champion}"
