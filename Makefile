@@ -8,6 +8,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
             $(shell $(name) -c 'import sys; print("$(name)" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)))
 BIN := .venv/bin
 READY := .venv/.ready
+unexport PYTHONDONTWRITEBYTECODE  # else each process of Airflow compiles it anew: twice the time of everything
 
 .PHONY: demo test install lint format lock clean
 
@@ -53,3 +54,22 @@ lock:
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# The platform in containers, with PostgreSQL, S3, Prometheus and Grafana (docs/compose.md). Needs Docker with Compose.
+.PHONY: compose-env compose-up compose-down compose-logs
+COMPOSE := docker compose --file docker-compose.airflow.yml
+
+compose-env:
+	@$(PYTHON) images/platform/env.py .env
+
+compose-up: compose-env
+	@$(COMPOSE) up --detach --build --wait
+	@echo "Airflow http://127.0.0.1:8080, Grafana http://127.0.0.1:3001 (user admin, passwords in .env);" \
+	  "API http://127.0.0.1:3000, MLflow http://127.0.0.1:5000, Prometheus http://127.0.0.1:9090"
+
+# Data stays in the volumes; `make compose-down ARGS=--volumes` removes it too.
+compose-down:
+	@$(COMPOSE) down $(ARGS)
+
+compose-logs:
+	@$(COMPOSE) logs --follow --tail 100 $(ARGS)

@@ -68,7 +68,8 @@ class Edge:
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, path, reply = time.perf_counter(), scope["path"], _Reply(send)
-        probes = is_probe.set(any(name == PROBE_HEADER for name, _ in scope["headers"]))
+        probe = any(name == PROBE_HEADER for name, _ in scope["headers"])
+        probes = is_probe.set(probe)
         asking = caller.set((scope.get("client") or ("",))[0])
         try:
             await self._within_limits(scope, receive, reply)
@@ -81,7 +82,7 @@ class Edge:
             is_probe.reset(probes)
             caller.reset(asking)
             if path in COUNTED:
-                metrics().observe(path, reply.status, time.perf_counter() - started)
+                metrics().observe("probe" if probe else path, reply.status, time.perf_counter() - started)
 
     async def _within_limits(self, scope: Scope, receive: Receive, reply: _Reply) -> None:
         headers, path = dict(scope["headers"]), scope["path"]

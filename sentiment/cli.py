@@ -1,8 +1,9 @@
 """The command line: every stage without Airflow.
 
 Results go to standard output (``--json`` for scripts), everything else to standard error. The exit status is 0 when
-the command did its work, 10 when a drift check or the gate said no, and otherwise that of the error (see
-`sentiment.errors`): 2 settings or usage, 3 data, 4 model, 5 service, 6 storage, 130 interrupted.
+the command did its work, 10 when a drift check, the gate or the watch of a canary said no (11: it is too early to
+say), and otherwise that of the error (see `sentiment.errors`): 2 settings or usage, 3 data, 4 model, 5 service,
+6 storage, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sentiment.cli_canary import app as canary
+from sentiment.cli_config import app as config
 from sentiment.cli_data import app as data_commands
+from sentiment.cli_doctor import doctor
 from sentiment.cli_drift import SAID_NO, drift
 from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
@@ -56,6 +60,8 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(data_commands, name="data")
 app.add_typer(ledger, name="ledger")
 app.add_typer(keys, name="keys")
+app.add_typer(config, name="config")
+app.add_typer(canary, name="canary")
 
 
 def _examples(*lines: str) -> str:
@@ -99,6 +105,8 @@ def ingest(
         notes.append(_taken_in(result))
     out.result(result.to_dict(), *_ingest_lines(result))
 
+
+app.command(epilog=_examples("sentiment doctor", "sentiment doctor --bundle for-support.zip"))(doctor)
 
 app.command(
     epilog=_examples(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sentiment.errors import IntegrityError
 from sentiment.ledger import Ledger
 from sentiment.mlflow_client import mlflow_errors
+from sentiment.model_folder import PIPELINE_FILE, write_model_folder
 from sentiment.model_records import Candidate, Digests, ModelVersion
 from sentiment.serving.scorer import Scorer
 from sentiment.settings import Settings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from sklearn.pipeline import Pipeline
 
-SCORER_FILE, PIPELINE_FILE = "scorer.npz", "model.skops"
+SCORER_FILE = "scorer.npz"
 MODEL_FOLDER, RUN_FOLDER = "model", "run"
 """Of a trained model on disk: MLflow's model folder, and the other files of its run."""
 
@@ -43,30 +44,13 @@ def write_model(
     files: Mapping[str, bytes],
 ) -> Digests:
     """Write everything that a run holds: `MODEL_FOLDER` with the pipeline, `RUN_FOLDER` with scorer and files."""
-    import mlflow.sklearn
-    from mlflow.models import infer_signature
-
     for name, content in files.items():
         path = folder / RUN_FOLDER / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     scorer.save(folder / RUN_FOLDER / SCORER_FILE)
-    mlflow.sklearn.save_model(
-        pipeline,
-        folder / MODEL_FOLDER,
-        serialization_format="skops",
-        skops_trusted_types=list(trusted_types),
-        signature=infer_signature(["a review"], ["positive"]),
-        pip_requirements=requirements(),
-    )
+    write_model_folder(folder / MODEL_FOLDER, pipeline, trusted_types=trusted_types)
     return Digests(scorer=scorer.digest, pipeline=_digest(folder / MODEL_FOLDER / PIPELINE_FILE))
-
-
-def requirements() -> list[str]:
-    """Return the installed versions that a stored pipeline needs."""
-    from importlib.metadata import version
-
-    return [f"{name}=={version(name)}" for name in ("numpy", "scikit-learn", "scipy", "skops")]
 
 
 class ModelFiles:

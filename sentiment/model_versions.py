@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sentiment.errors import ModelError, NoChampionError, ServiceError
 from sentiment.mlflow_client import mlflow_errors
-from sentiment.model_files import requirements
+from sentiment.model_folder import requirements
 from sentiment.model_records import Candidate, ModelVersion
 from sentiment.settings import Settings
 

@@ -28,6 +28,7 @@ from sentiment.tracking import SQLITE, ensure_database
 PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 _WARM = ["sentiment.warm", str(PROJECT / "dags")]
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 USER = "admin"
 
 Announce = Callable[[str], None]
@@ -155,12 +156,11 @@ def _start(settings: Settings, addresses: Addresses, services: list[Service], an
     for part in AIRFLOW_PARTS:
         # The api-server blocks itself when SQLite is locked; give up soon there, and let the client retry.
         busy_seconds = 2 if part == "api-server" else 60
-        database = f"sqlite:///{settings.local_dir / 'airflow' / 'airflow.db'}?timeout={busy_seconds}"
         service = Service(
             f"Airflow {part}",
             [sys.executable, "-m", *(_WARM if part == "scheduler" else ["airflow"]), part],
             log_path=logs / f"airflow-{part}.log",
-            env={**env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database},
+            env={**env, **_airflow_database(settings, busy_seconds=busy_seconds)},
             healthy=lambda part=part: _airflow_healthy(addresses.airflow, part),  # type: ignore[misc]
         )
         services.append(service)
@@ -175,16 +175,19 @@ def _start(settings: Settings, addresses: Addresses, services: list[Service], an
 
 def _mlflow(settings: Settings, addresses: Addresses, logs: Path) -> Service:
     url = httpx.URL(addresses.mlflow)
-    database = f"{SQLITE}{settings.local_dir / 'mlflow' / 'mlflow.db'}"
+    database = settings.platform.mlflow_database or f"{SQLITE}{settings.local_dir / 'mlflow' / 'mlflow.db'}"
     ensure_database(database)
     artifacts = Storage(settings).uri("mlflow/artifacts")
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", url.host, "--port", str(url.port), "--workers", "1",
-        "--backend-store-uri", database,
         "--default-artifact-root", artifacts if "://" in artifacts else Path(artifacts).as_uri(),
         "--no-serve-artifacts",
     ]  # fmt: skip
-    env = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    env = {
+        "MLFLOW_BACKEND_STORE_URI": database,  # not an argument, which others on this machine could read
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     return Service(
         "MLflow", command, log_path=logs / "mlflow.log", env=env,
         healthy=lambda: _answers(f"{addresses.mlflow}/health"),
@@ -224,7 +227,6 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
     _write_private(passwords, json.dumps({USER: kept["password"]}))
     url = httpx.URL(addresses.airflow)
     config = {
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "CORE__EXECUTOR": "LocalExecutor",
@@ -240,7 +242,6 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "API__WORKERS": "1",
         "API__SECRET_KEY": kept["secret_key"],
         "API_AUTH__JWT_SECRET": kept["jwt_secret"],
-        "USAGE_DATA_COLLECTION__ENABLED": "False",
         "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port(url.host, 8793)),
         "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port(url.host, 8794)),
         "DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -250,7 +251,16 @@ def _airflow_environment(settings: Settings, addresses: Addresses) -> tuple[dict
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",  # after a hard stop, tasks are retried this soon
     }
     env = {f"AIRFLOW__{name}": value for name, value in config.items()}
-    return {**env, "AIRFLOW_HOME": str(home)}, kept["password"]
+    return {**env, **_airflow_database(settings), "AIRFLOW_HOME": str(home)}, kept["password"]
+
+
+def _airflow_database(settings: Settings, *, busy_seconds: int = 60) -> dict[str, str]:
+    """Return where Airflow's database is; SQLite waits so long for others that write."""
+    if address := settings.platform.airflow_database:
+        driver = "postgresql+psycopg://"  # Airflow itself would ask for a second one, for its coroutines
+        address = driver + address.removeprefix("postgresql://")
+        return {_DATABASE: address, f"{_DATABASE}_ASYNC": address}
+    return {_DATABASE: f"sqlite:///{settings.local_dir / 'airflow' / 'airflow.db'}?timeout={busy_seconds}"}
 
 
 def _kept_secrets(home: Path) -> dict[str, str]:

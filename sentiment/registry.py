@@ -18,7 +18,8 @@ from sentiment.champions import Champions
 from sentiment.errors import ModelError, SentimentError
 from sentiment.kept_candidates import KeptCandidates
 from sentiment.mlflow_client import connect, mlflow_errors
-from sentiment.model_files import ModelFiles, requirements, write_model
+from sentiment.model_files import ModelFiles, write_model
+from sentiment.model_folder import requirements
 from sentiment.model_records import Candidate, ModelVersion, TrainedRecord, TrainingData
 from sentiment.model_runs import Runs
 from sentiment.model_versions import CHALLENGER, CHAMPION, PREVIOUS, Versions, required

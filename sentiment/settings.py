@@ -1,12 +1,14 @@
-"""The one reader of configuration: environment variables and ``sentiment.toml``.
+"""The one reader of configuration: environment variables, ``.env`` and ``sentiment.toml``.
 
 Every setting has a default that works on one machine with nothing configured. A setting is named by its
 section and its name: ``storage.root`` is ``[storage] root = ...`` in ``sentiment.toml`` and
-``SENTIMENT_STORAGE__ROOT`` in the environment; the environment wins.
+``SENTIMENT_STORAGE__ROOT`` in the environment or in ``.env``. The environment wins over ``.env``, and that over the
+file.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -27,7 +30,7 @@ from sentiment.labels import LABELS, LabelScheme, plain_label
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-CONFIG_FILE = "sentiment.toml"
+CONFIG_FILE, ENV_FILE = "sentiment.toml", ".env"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -347,7 +350,9 @@ class ServingSettings(Section):
     )
     keys_file: str = Field("", description="File of the API keys (`sentiment keys`); empty leaves the API open.")
     probe_key: str = Field(
-        "", description="Lets requests with the header X-Sentiment-Probe pass; `sentiment deploy` makes one up."
+        "",
+        repr=False,
+        description="Lets requests with the header X-Sentiment-Probe pass; `sentiment deploy` makes one up.",
     )
     requests_per_minute: int = Field(
         0, ge=0, description="Most requests of one key, or of one address if there are no keys, over time; 0: any."
@@ -403,6 +408,56 @@ class DeploymentSettings(Section):
     drain_seconds: int = Field(10, ge=0, description="How long the old release may finish its requests.")
 
 
+class CanarySettings(Section):
+    """How a new version is watched beside the one that it shall replace."""
+
+    prometheus_url: str = Field("", description="Prometheus that is asked about both; without it there is no watch.")
+    prometheus_token_file: str = Field("", description="File of a bearer token for it; read at each look.")
+    matchers: str = Field("", description='What else selects the series in PromQL, such as namespace="sentiment".')
+    timeout_seconds: float = Field(10.0, gt=0, le=120, description="How long one request of a look may take.")
+    attempts: int = Field(3, ge=1, le=10, description="Most attempts to reach Prometheus in one look.")
+    steps: tuple[Annotated[int, Field(ge=1, le=99)], ...] = Field(
+        (5, 25, 50), min_length=1, description="Percent of the traffic that it gets, step by step."
+    )
+    step_minutes: float = Field(10.0, gt=0, description="How long each step takes at the least.")
+    look_seconds: float = Field(30.0, gt=0, description="Time between two looks at a step.")
+    patience_minutes: float = Field(60.0, gt=0, description="How long a step waits for traffic and for Prometheus.")
+    on_patience: Literal["fail", "pass"] = Field(
+        "fail", description="What too little traffic comes to then; without any data it is always fail."
+    )
+    min_requests: int = Field(500, ge=20, description="Fewest requests to each of the two before a step passes.")
+    false_alarm: float = Field(
+        0.05, gt=0, lt=0.5, description="Chance at the most, over all steps, looks and signals, that a good one fails."
+    )
+    max_error_rise: Share = Field(0.01, description="Share of requests that may fail in addition.")
+    max_refusal_rise: Share = Field(0.05, description="Share of requests that may be refused (4xx) in addition.")
+    max_latency_ratio: float = Field(2.0, ge=1, description="How many times as long requests may take.")
+    always_fast_seconds: float = Field(0.025, ge=0, description="Requests that take no longer are never slow.")
+    max_slow_rise: Share = Field(0.02, description="Share of requests that may take longer than that in addition.")
+    max_label_shift: Share = Field(0.15, description="How much more of its answers may have any one label.")
+    max_confidence_fall: Share = Field(0.25, description="Share of answers that may fall below any one confidence.")
+    max_confidence_rise: Share = Field(0.5, description="Share of answers that may rise above any one confidence.")
+    max_abstention_rise: Share = Field(0.15, description="Share of answers that may be unsure in addition.")
+    max_feedback_rise: Share = Field(0.1, description="Share of feedback that may contradict it in addition.")
+    max_restarts: int = Field(0, ge=0, description="How often its servers may restart in a step.")
+    stable_url: str = Field("", description="Where the stable version answers, for mirrored requests.")
+    canary_url: str = Field("", description="Where the canary answers, for mirrored requests.")
+    mirrored: int = Field(100, ge=10, le=2_000, description="Texts that each look sends to both.")
+    max_disagreement: Share = Field(0.25, description="Share of mirrored texts that may get another label.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if list(self.steps) != sorted(set(self.steps)):
+            raise ValueError(f"steps are {self.steps}; each must give the canary more traffic than the one before")
+        if self.patience_minutes < self.step_minutes:
+            raise ValueError(
+                f"patience_minutes is {self.patience_minutes:g}, less than the {self.step_minutes:g} of step_minutes"
+            )
+        if bool(self.stable_url) != bool(self.canary_url):
+            raise ValueError("stable_url and canary_url are set together, or neither")
+        return self
+
+
 class RetentionSettings(Section):
     """How long `sentiment maintain` keeps what nothing needs any more; 0 keeps it for ever."""
 
@@ -423,6 +478,28 @@ class PlatformSettings(Section):
     airflow_port: Port = 8080
     api_port: Port = 3000
     start_timeout_seconds: int = Field(180, ge=1, description="How long a service may take to become healthy.")
+    airflow_database: str = Field(
+        "", repr=False, description="Airflow's database, postgresql://USER:PASSWORD@HOST/NAME; empty: SQLite in var."
+    )
+    mlflow_database: str = Field("", repr=False, description="MLflow's, another one; the server may be the same.")
+
+    @field_validator("airflow_database", "mlflow_database")
+    @classmethod
+    def _postgres(cls, address: str) -> str:
+        if address and not address.startswith("postgresql://"):
+            raise ValueError("it is no postgresql:// address; leave it out to use SQLite")
+        return address
+
+
+class EnvFile(DotEnvSettingsSource):
+    """Our variables in ``.env``; what else is in it, such as passwords for Compose, is nobody's mistake."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls, env_file=ENV_FILE)
+
+    def _read_env_files(self) -> Mapping[str, str | None]:
+        found = super()._read_env_files()
+        return {name: value for name, value in found.items() if name.startswith(self.env_prefix.lower())}
 
 
 class Settings(BaseSettings):
@@ -444,6 +521,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     deployment: DeploymentSettings = Field(default_factory=DeploymentSettings)
+    canary: CanarySettings = Field(default_factory=CanarySettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     platform: PlatformSettings = Field(default_factory=PlatformSettings)
 
@@ -456,8 +534,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order: what the caller passes, the environment, sentiment.toml, defaults."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Order: what the caller passes, the environment, .env, sentiment.toml, defaults."""
+        return init_settings, env_settings, EnvFile(settings_cls), TomlConfigSettingsSource(settings_cls)
 
     @property
     def local_dir(self) -> Path:
@@ -515,6 +593,16 @@ def refuse_unknown_sections(environment: Iterable[str]) -> None:
 
 
 def _said(problem: "ErrorDetails") -> str:
-    if problem["type"] == "extra_forbidden":
-        return "there is no such setting"
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        *sections, name = map(str, problem["loc"])
+        known: Any = Settings.model_fields
+        for section in sections:
+            known = _fields_of(known[section].annotation) if section in known else {}
+        close = get_close_matches(name, known, n=1)
+        return "there is no such setting" + (f"; did you mean {'.'.join((*sections, close[0]))}?" if close else "")
     return problem["msg"].removeprefix("Value error, ")
+
+
+def _fields_of(kind: Any) -> Mapping[str, Any]:
+    """Return the settings in a section, or in a group within one."""
+    return getattr(kind, "model_fields", None) or getattr(kind, "__dataclass_fields__", {})

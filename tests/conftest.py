@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from sentiment import tracking
 from sentiment.settings import Settings, load_settings
@@ -17,10 +19,17 @@ from sentiment.settings import Settings, load_settings
 if TYPE_CHECKING:
     from bentos import BuiltBentos
     from faults import S3Server
+    from selenium.webdriver import Chrome
 
 for name in [name for name in os.environ if name.startswith("SENTIMENT_")]:
     del os.environ[name]  # a user's own settings are not the tests'
+# Hundreds of processes import pandas, MLflow or Airflow; to compile those anew in each takes as long as all the rest.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes with a thread a core wait for each other, busily
+
+examples.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # also a busy one
+examples.load_profile("any machine")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -161,7 +170,7 @@ def bentos(tmp_path_factory: pytest.TempPathFactory) -> BuiltBentos:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def started_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A headless Chromium driven by selenium."""
     from selenium import webdriver
 
@@ -182,3 +191,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         yield chrome
     finally:
         chrome.quit()
+
+
+@pytest.fixture
+def chromium(started_chromium: Chrome) -> Iterator[Chrome]:
+    """Chromium, and an empty page afterwards: Airflow's would go on asking its server, also when that has ended."""
+    yield started_chromium
+    started_chromium.get("about:blank")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from sentiment.training.slices import Traits
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from scipy.sparse import csr_matrix
     from sklearn.pipeline import Pipeline
 
 FOLDER = "evaluation"
@@ -32,7 +33,7 @@ def evaluate_candidate(
     pipeline: Pipeline,
     scorer: Scorer,
     *,
-    learned_from: DataFrame,
+    learned_from: tuple[csr_matrix, Sequence[str]],
     held_out: DataFrame,
     title: str,
 ) -> tuple[Mapping[str, float], dict[str, bytes]]:
@@ -40,8 +41,10 @@ def evaluate_candidate(
 
     Parameters
     ----------
-    learned_from, held_out : DataFrame
-        The two sides of the split: ``text``, ``label`` and ``source``.
+    learned_from : (features, labels)
+        One side of the split, as the pipeline's last step saw it.
+    held_out : DataFrame
+        The other: ``text``, ``label`` and ``source``.
     title : str
         Of the page.
 
@@ -55,7 +58,7 @@ def evaluate_candidate(
     if settings.learning_curve:
         curve = learning_curve(
             pipeline,
-            train=(learned_from["text"].tolist(), learned_from["label"].tolist()),
+            train=learned_from,
             held_out=(texts, labels),
             min_rows=settings.min_rows,
             seed=settings.seed,

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
 from sentiment.errors import DataError, ModelError, ServiceError
-from sentiment.model_files import requirements
+from sentiment.model_folder import requirements
 from sentiment.model_records import ModelVersion
 from sentiment.registry import Registry
 from sentiment.reviews.table import Reviews, parse_snapshot

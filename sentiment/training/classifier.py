@@ -166,6 +166,7 @@ class NaiveBayesLogisticRegression(PresenceClassifier):
         """Return weights, and the solutions they come from: one row a problem."""
         importance = self._importance(rows.codes)[rows.codes]
         copies = _shortened(rows.X, np.random.default_rng(self.seed))
+        both = sparse.vstack([rows.X, copies.X], format="csr")
         labels = self._problems()
         weights, points = np.zeros((2, len(labels), rows.X.shape[1]))
         for index, label in enumerate(labels):
@@ -174,7 +175,7 @@ class NaiveBayesLogisticRegression(PresenceClassifier):
                 continue
             ratios = _log_count_ratios(rows.X, target, self.smoothing)
             points[index] = _logistic(
-                sparse.vstack([length_scaled(rows.X, ratios), length_scaled(copies.X, ratios)], format="csr"),
+                length_scaled(both, ratios),
                 signs=np.where(np.concatenate([target, target[copies.of]]), 1.0, -1.0),
                 counts=np.concatenate([importance, SHORT_WEIGHT * importance[copies.of]]),
                 offset=self.intercepts_[index],
@@ -196,12 +197,13 @@ class _Copies:
 
 def _shortened(X: sparse.csr_matrix, rng: np.random.Generator) -> _Copies:  # noqa: N803
     """Copy the rows that are at least twice as long as a short text, and leave out of each what is too much."""
-    of = np.flatnonzero(np.diff(X.indptr) >= 2 * SHORT_NGRAMS)
-    long = X[of]
-    sizes = np.diff(long.indptr)
-    keep = rng.random(long.nnz) < np.repeat(SHORT_NGRAMS / sizes, sizes)
-    indptr = np.concatenate([[0], np.cumsum(keep)])[long.indptr]
-    return _Copies(sparse.csr_matrix((long.data[keep], long.indices[keep], indptr), shape=long.shape), of)
+    sizes = np.diff(X.indptr)
+    of = np.flatnonzero(sizes >= 2 * SHORT_NGRAMS)
+    ends = np.concatenate([[0], np.cumsum(sizes[of])])
+    kept = np.flatnonzero(rng.random(ends[-1]) < np.repeat(SHORT_NGRAMS / sizes[of], sizes[of]))
+    indptr = kept.searchsorted(ends)
+    kept += np.repeat(X.indptr[of] - ends[:-1], np.diff(indptr))  # from places in long rows to places in all
+    return _Copies(sparse.csr_matrix((X.data[kept], X.indices[kept], indptr), shape=(len(of), X.shape[1])), of)
 
 
 def _log_count_ratios(X: sparse.csr_matrix, target: NDArray[np.bool_], smoothing: float) -> _Float:  # noqa: N803

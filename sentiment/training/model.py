@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -54,7 +55,14 @@ def build_classifier(settings: TrainingSettings, scheme: LabelScheme) -> Presenc
 
 
 def fit(texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettings, scheme: LabelScheme) -> Pipeline:
-    """Train the pipeline.
+    """Train the pipeline: the first half of what `fit_with_features` returns, which says what it raises."""
+    return fit_with_features(texts, labels, settings=settings, scheme=scheme)[0]
+
+
+def fit_with_features(
+    texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettings, scheme: LabelScheme
+) -> tuple[Pipeline, csr_matrix]:
+    """Train the pipeline, and return with it the features of the texts, shape (texts, n-grams), that it learned from.
 
     Raises
     ------
@@ -72,7 +80,10 @@ def fit(texts: Sequence[str], labels: Sequence[str], *, settings: TrainingSettin
             fix="Ingest more labelled reviews, or lower training.min_rows.",
         )
     codes_of(np.asarray(labels), np.array(LABELS[scheme]))
-    return build_pipeline(settings, scheme).fit(texts, labels)
+    pipeline = build_pipeline(settings, scheme)
+    features = pipeline[:-1].fit_transform(texts, labels)
+    pipeline[-1].fit(features, labels)
+    return pipeline, features
 
 
 def compile_scorer(pipeline: Pipeline) -> Scorer:

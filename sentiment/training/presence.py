@@ -134,7 +134,8 @@ class PresenceClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[m
 def length_scaled(X: sparse.csr_matrix, columns: _Float | None = None) -> sparse.csr_matrix:  # noqa: N803
     """Return the rows divided by the square root of their number of n-grams, the columns times `columns`."""
     sizes = np.diff(X.indptr)
-    values = X.data * np.repeat(length_factors(sizes), sizes)
+    values = np.repeat(length_factors(sizes), sizes)
+    values *= X.data
     if columns is not None:
         values *= columns[X.indices]
     return sparse.csr_matrix((values, X.indices, X.indptr), shape=X.shape)

@@ -54,7 +54,7 @@ def train(
     """
     from sentiment.training.abstention import ANSWERS_NONE
     from sentiment.training.candidate_evaluation import evaluate_candidate
-    from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit
+    from sentiment.training.model import TRUSTED_TYPES, compile_scorer, fit_with_features
 
     storage, cause = Storage(settings), cause or Cause()
     number = parse_snapshot(snapshot) if snapshot else _latest(storage)
@@ -78,7 +78,8 @@ def train(
         )
     scheme = settings.data.scheme
     log.info("learning from %d reviews of %s, %d held out", len(learn), name, len(held_out))
-    pipeline = fit(learn["text"].tolist(), learn["label"].tolist(), settings=settings.training, scheme=scheme)
+    labels = learn["label"].tolist()
+    pipeline, features = fit_with_features(learn["text"].tolist(), labels, settings=settings.training, scheme=scheme)
     scorer = compile_scorer(pipeline)
     if scorer.min_confidence >= ANSWERS_NONE:
         log.warning(
@@ -89,7 +90,7 @@ def train(
     trained = time.perf_counter()
     title = f"A model that learned from {name}"
     measured, files = evaluate_candidate(
-        settings.training, pipeline, scorer, learned_from=learn, held_out=held_out, title=title
+        settings.training, pipeline, scorer, learned_from=(features, labels), held_out=held_out, title=title
     )
     seconds = {"train_seconds": trained - started, "evaluate_seconds": time.perf_counter() - trained}
     metrics = {**measured, **seconds}

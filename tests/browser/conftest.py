@@ -123,7 +123,7 @@ def reader(airflow_server: Airflow, chromium: WebDriver) -> WebDriver:
 
 
 @pytest.fixture(scope="session")
-def site(bentos: BuiltBentos, chromium: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def site(bentos: BuiltBentos, started_chromium: Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A served Bento that asks for a key and shows what it was asked, and a browser that has one."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "downloads").mkdir()
@@ -136,12 +136,12 @@ def site(bentos: BuiltBentos, chromium: Chrome, tmp_path_factory: pytest.TempPat
     with running(bentos.first.path, folder, settings) as served:
         served.client.headers["Authorization"] = f"Bearer {key}"
         where = {"behavior": "allow", "downloadPath": str(folder / "downloads")}
-        chromium.execute_cdp_cmd("Browser.setDownloadBehavior", where)
-        yield Page(chromium, served, key, folder / "downloads")
+        started_chromium.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+        yield Page(started_chromium, served, key, folder / "downloads")
 
 
 @pytest.fixture
-def nothing_went_wrong(site: Page) -> Iterator[None]:
+def nothing_went_wrong(site: Page, chromium: Chrome) -> Iterator[None]:
     """Nothing is written to the console, nothing is asked of another host, no text became markup."""
     site.browser.get_log("browser")
     yield

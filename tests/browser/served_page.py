@@ -21,10 +21,12 @@ const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
   .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+const seen = {};
 const onto = (colours) => {
+  if (seen[colours]) return seen[colours];
   canvas.fillStyle = '#fff'; canvas.fillRect(0, 0, 1, 1);
   for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
-  return [...canvas.getImageData(0, 0, 1, 1).data];
+  return seen[colours] = [...canvas.getImageData(0, 0, 1, 1).data];
 };
 const behind = element => element ? [...behind(element.parentElement), getComputedStyle(element).backgroundColor] : [];
 const contrast = (ink, element) => {

@@ -18,9 +18,11 @@ const luminance = rgb => {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 };
 const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+const seen = {};
 const parse = colour => {
+  if (seen[colour]) return seen[colour];
   canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data];
+  return seen[colour] = [...canvas.getImageData(0, 0, 1, 1).data];
 };
 const behind = element => {
   for (let e = element; e; e = e.parentElement) {

@@ -20,9 +20,11 @@ def test_help_shows_examples_with_options_that_exist(name: str, capsys: pytest.C
     examples = [line.split() for line in said.splitlines() if line.strip().startswith("$ ")]
     assert examples
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    options = {option for parameter in command.params for option in parameter.opts}
     for words in examples:
-        assert words[words.index("sentiment") + 1] == name
+        place = words.index("sentiment") + 1
+        assert words[place] == name
+        inner = getattr(command, "commands", {}).get(words[place + 1], command) if len(words) > place + 1 else command
+        options = {option for parameter in inner.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
 
 

@@ -91,8 +91,8 @@ def test_the_page_maps_every_earlier_name_to_one_there_is(shown: dict[str, Metri
 
 def test_each_request_is_counted_where_it_belongs(shown: dict[str, Metric]) -> None:
     assert values(shown, "sentiment_requests") == {
-        "/predict,ok": 2, "/predict,refused": 3, "/predict_batch,ok": 1, "/explain,ok": 1, "/feedback,ok": 3,
-        "/model,ok": 1,
+        "/predict,ok": 1, "probe,ok": 1, "/predict,refused": 3, "/predict_batch,ok": 1, "/explain,ok": 1,
+        "/feedback,ok": 3, "/model,ok": 1,
     }  # fmt: skip
     assert values(shown, "sentiment_errors") == {"/predict,invalid": 1, "/predict,too_large": 1, "/predict,not_json": 1}
     assert sum(values(shown, "sentiment_predictions").values()) == 4

@@ -25,11 +25,15 @@ def pipeline() -> object:
     return fit(texts[:800], labels[:800], settings=SETTINGS, scheme=LabelScheme.binary)
 
 
+def _features(pipeline: object, texts: list[str]) -> object:
+    return pipeline[:-1].transform(texts)  # type: ignore[index]
+
+
 def _curve(pipeline: object, *, seed: int = 0, min_rows: int = 50) -> tuple[object, ...]:
     texts, labels = _reviews()
     return learning_curve(
         pipeline,  # type: ignore[arg-type]
-        train=(texts[:800], labels[:800]),
+        train=(_features(pipeline, texts[:800]), labels[:800]),
         held_out=(texts[800:], labels[800:]),
         min_rows=min_rows,
         seed=seed,
@@ -56,7 +60,7 @@ def test_a_part_with_one_label_only_is_left_out(pipeline: object) -> None:
     texts = _reviews()[0][:800]
     points = learning_curve(
         pipeline,  # type: ignore[arg-type]
-        train=(texts, ["positive"] * 800),
+        train=(_features(pipeline, texts), ["positive"] * 800),
         held_out=(texts[:100], ["positive"] * 100),
         min_rows=100,
         seed=0,

@@ -1,0 +1,1 @@
+"""``sentiment doctor``: what a support engineer would ask for, looked at in one go."""
