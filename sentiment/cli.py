@@ -29,6 +29,7 @@ from sentiment.cli_experiment import experiment
 from sentiment.cli_gate import backtest
 from sentiment.cli_image import image
 from sentiment.cli_keys import app as keys
+from sentiment.cli_metrics import metrics
 from sentiment.cli_models import card, evaluate, explain
 from sentiment.cli_predict import predict, score
 from sentiment.cli_quarantine import app as quarantine
@@ -299,6 +300,15 @@ def status(as_json: Json = False) -> None:
     out.table("Ledger, newest first", ["time (UTC)", "event", "version", "reason"], found.ledger_rows())
     if as_json:
         out.result(found.to_dict())
+
+
+app.command(
+    epilog=_examples(
+        "sentiment metrics",
+        "sentiment metrics --port 9108",
+        "sentiment metrics --textfile /var/lib/node_exporter/textfile/sentiment.prom",
+    )
+)(metrics)
 
 
 @app.command(epilog=_examples("sentiment maintain --dry-run", "sentiment maintain --json | jq .bytes"))

@@ -144,6 +144,16 @@ class Ledger:
         table = open_table(self._storage, self._uri)
         return [] if table is None else [_entry(row) for row in in_order(self._rows(table))]
 
+    def newest(self, number: int) -> list[LedgerEntry]:
+        """Return the newest entries in the order of the chain; only the files that have them are read."""
+        table = open_table(self._storage, self._uri)
+        if table is None:
+            return []
+        first = self._storage.persist(lambda: _head(table), what="read", where=self._uri).sequence - number
+        if first <= 0:
+            return self.entries()
+        return [_entry(row) for row in in_order(self._rows(table, pads.field("sequence") > first))]
+
     def verify(self, *, head: str | None = None) -> Verification:
         """Look for any change: of an entry, of their order, of the table. See `sentiment.chain.verify`.
 
@@ -166,8 +176,8 @@ class Ledger:
             return Verification(found.entries, found.head, problem)
         return found
 
-    def _rows(self, table: DeltaTable) -> list[dict[str, Any]]:
-        return self._storage.persist(lambda: _read(table), what="read", where=self._uri)
+    def _rows(self, table: DeltaTable, where: pads.Expression | None = None) -> list[dict[str, Any]]:
+        return self._storage.persist(lambda: _read(table, where), what="read", where=self._uri)
 
     def _open_or_create(self) -> DeltaTable:
         table = open_table(self._storage, self._uri)

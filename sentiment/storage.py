@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -197,14 +198,21 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def objects(self, prefix: str) -> list[Object]:
-        """Return all objects under a prefix with size and time, sorted by path; dot files are left out."""
+    def objects(self, prefix: str, *, most: int | None = None) -> list[Object]:
+        """Return all objects under a prefix with size and time, sorted by path; dot files are left out.
+
+        Parameters
+        ----------
+        prefix : str
+        most : int, optional
+            On S3, stop after so many, the first by path; a folder is always read whole.
+        """
 
         def listed() -> list[Object]:
             if self.is_local:
                 return _local_objects(Path(self.root), prefix)
-            pages = obstore.list(self._store, prefix=prefix)
-            return [Object(i["path"], int(i["size"]), i["last_modified"]) for page in pages for i in page]
+            items = chain.from_iterable(obstore.list(self._store, prefix=prefix))
+            return [Object(i["path"], int(i["size"]), i["last_modified"]) for i in islice(items, most)]
 
         found = self._persist("list", prefix, listed)
         shown = (item for item in found if not any(part.startswith(".") for part in item.path.split("/")))

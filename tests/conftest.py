@@ -49,6 +49,7 @@ TOGETHER = (  # what one process runs, because it shares what is slow to start; 
         "tests/docs/test_clients.py",
         "tests/deployment/test_local.py",
         "tests/browser/test_served_page",
+        "tests/monitoring/test_watching.py",
     ),
     ("tests/contracts/test_s3", "tests/unit/test_ledger_chain.py"),  # an S3 server
     ("tests/contracts/test_mlflow_server.py",),

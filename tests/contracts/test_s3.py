@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from faults import Fault, S3Server
+from monitored import live_through
 
 from sentiment.drift.run import check_drift
 from sentiment.errors import DataError, SentimentError, SourceError, StorageError
 from sentiment.ledger import Ledger
 from sentiment.maintenance import maintain
+from sentiment.metrics import data
+from sentiment.metrics.exporter import StateMetrics
 from sentiment.packaging import package
 from sentiment.registry import Registry
 from sentiment.reviews import upkeep
@@ -149,3 +152,21 @@ def test_feedback_becomes_a_review(s3: Settings) -> None:
         ["Ironic", "negative", "feedback"]
     ]
     assert Storage(s3).list("landing") == []
+
+
+def test_the_state_is_told_from_s3_and_looks_at_some_of_what_waits_only(
+    s3: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live_through(s3)
+    storage = Storage(s3)
+    for number in range(5):
+        storage.write(f"landing/predictions/2027010{number}.parquet", b"")
+    first = [f"landing/predictions/{name}" for name in ("20260101T000000-predictions.parquet", "20270100.parquet")]
+    assert [item.path for item in storage.objects("landing/predictions", most=2)] == first
+    monkeypatch.setattr(data, "WAITING", 3)
+    found = StateMetrics(s3)
+    found.refresh(datetime.now(UTC))
+    assert 'sentiment_state_up{part="models"} 1.0' in found.text()
+    assert 'sentiment_champion_info{model_version="1",snapshot="reviews@v1"} 1.0' in found.text()
+    assert 'sentiment_table_rows{table="reviews"} 2.0' in found.text()
+    assert 'sentiment_waiting_files{place="predictions"} 3.0' in found.text()

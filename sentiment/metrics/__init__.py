@@ -1,0 +1,1 @@
+"""The platform's state as Prometheus metrics, read from the ledger and the tables when it is asked for."""
