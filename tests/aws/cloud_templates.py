@@ -1,0 +1,43 @@
+"""Templates as data, with their short forms such as !Ref written out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cfnlint.decode.cfn_yaml import load
+
+FOLDER = Path(__file__).resolve().parents[2] / "cloudformation"
+TEMPLATES = sorted(FOLDER.glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template."""
+
+    name: str
+    body: dict[str, Any]
+
+    @classmethod
+    def read(cls, name: str) -> Template:
+        return cls(name, json.loads(json.dumps(load(FOLDER / f"{name}.yaml"))))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.body.get("Parameters", {}))
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        return dict(self.body["Outputs"])
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the resources of a type, with their whole body."""
+        return {key: one for key, one in self.body["Resources"].items() if one["Type"] == kind}
+
+    def without_outputs(self, names: Sequence[str]) -> str:
+        """Return it as JSON without some outputs."""
+        kept = {key: one for key, one in self.outputs.items() if key not in names}
+        return json.dumps({**self.body, "Outputs": kept})
