@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,13 @@ class Template:
         """Return the resources of a type, with their whole body."""
         return {key: one for key, one in self.body["Resources"].items() if one["Type"] == kind}
 
-    def without_outputs(self, names: Sequence[str]) -> str:
-        """Return it as JSON without some outputs."""
-        kept = {key: one for key, one in self.outputs.items() if key not in names}
-        return json.dumps({**self.body, "Outputs": kept})
+    def without(self, *paths: str) -> str:
+        """Return it as JSON without what stands at some paths, such as ``Outputs.Host``."""
+        body = json.loads(json.dumps(self.body))
+        for path in paths:
+            *folders, name = path.split(".")
+            place = body
+            for folder in folders:
+                place = place[folder]
+            del place[name]
+        return json.dumps(body)

@@ -12,6 +12,7 @@ from typing import Any
 
 from moto.cloudformation.parsing import get_model_map
 from moto.codebuild.models import codebuild_backends
+from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
@@ -74,9 +75,15 @@ def cluster(given: Mapping[str, Any], account: str, region: str) -> Made:
         logging=given["Logging"],
         encryption_config=given["EncryptionConfig"],
     )
-    issuer = made.identity["oidc"]["issuer"]
-    # moto's clusters have no security group.
-    return Made(made.name, Arn=made.arn, OpenIdConnectIssuerUrl=issuer, ClusterSecurityGroupId="sg-0123456789abcdef0")
+    ec2 = ec2_backends[account][region]  # moto's clusters have no security group of their own
+    subnet = ec2.get_subnet(given["ResourcesVpcConfig"]["SubnetIds"][0])
+    group = ec2.create_security_group(f"eks-{made.name}", "the cluster's", subnet.vpc_id)
+    return Made(
+        made.name,
+        Arn=made.arn,
+        OpenIdConnectIssuerUrl=made.identity["oidc"]["issuer"],
+        ClusterSecurityGroupId=group.id,
+    )
 
 
 def nodegroup(given: Mapping[str, Any], account: str, region: str) -> Made:
