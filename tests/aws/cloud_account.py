@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from cloud_templates import Template
 from iam_policies import Policy
 
 REGION = "eu-central-1"
-UNMADE = "No Moto CloudFormation support for "
+UNMADE = re.compile(r"Tried to parse (AWS::\w+::\w+) but it's not supported")
 GIVEN = {  # what the guide has people choose
     "AdminRoleArn": "arn:aws:iam::123456789012:role/admin",
     "ApiCidrs": "203.0.113.7/32",
@@ -54,8 +56,7 @@ class Account:
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
                 Capabilities=["CAPABILITY_NAMED_IAM"],
             )
-        messages = [str(one.message) for one in said]
-        self.unmade.update(one.removeprefix(UNMADE) for one in messages if one.startswith(UNMADE))
+        self.unmade.update(name for one in said for name in UNMADE.findall(str(one.message)))
         [stack] = cloud.describe_stacks(StackName=f"sentiment-{name}")["Stacks"]
         assert stack["StackStatus"] == "CREATE_COMPLETE", stack
         self.outputs[name] = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
@@ -64,7 +65,8 @@ class Account:
         """Return the inline policies of a role."""
         iam = self.client("iam")
         names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-        return [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+        found = (iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names)
+        return [ast.literal_eval(one) if isinstance(one, str) else one for one in found]  # moto keeps Python's text
 
     def trust(self, role: str) -> Mapping[str, Any]:
         """Return who may take a role."""

@@ -1,7 +1,7 @@
 """Whether IAM policies allow a call: explicit denials, then permissions; names and conditions as IAM's manual says.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. An operator of conditions that
-is not known here is an error, never an assumption. moto's own check takes an unmet condition for a denial, which it is not.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html. An operator of conditions
+that is not known here is an error, never an assumption. moto's own check takes an unmet condition for a denial.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import Any
 Policy = Mapping[str, Any]
 
 
-def allows(
-    policies: Iterable[Policy], action: str, resource: str, context: Mapping[str, str] | None = None
-) -> bool:
+def allows(policies: Iterable[Policy], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
     """Return whether identity policies of one principal let it do `action` to `resource`."""
     statements = [one for policy in policies for one in _list(policy["Statement"])]
     applying = [one for one in statements if _applies(one, action, resource, context or {})]

@@ -33,6 +33,13 @@ class Made:
         return self._attributes[name]
 
 
+def as_api(value: Any) -> Any:
+    """Return properties as the API spells them: CloudFormation's begin with a capital."""
+    if isinstance(value, Mapping):
+        return {key[0].lower() + key[1:]: as_api(one) for key, one in value.items()}
+    return [as_api(one) for one in value] if isinstance(value, list) else value
+
+
 Maker = Callable[[Mapping[str, Any], str, str], Made]
 
 
@@ -70,10 +77,10 @@ def cluster(given: Mapping[str, Any], account: str, region: str) -> Made:
     made = eks_backends[account][region].create_cluster(
         name=given["Name"],
         role_arn=given["RoleArn"],
-        resources_vpc_config=given["ResourcesVpcConfig"],
+        resources_vpc_config=as_api(given["ResourcesVpcConfig"]),
         version=given["Version"],
-        logging=given["Logging"],
-        encryption_config=given["EncryptionConfig"],
+        logging=as_api(given["Logging"]),
+        encryption_config=as_api(given["EncryptionConfig"]),
     )
     ec2 = ec2_backends[account][region]  # moto's clusters have no security group of their own
     subnet = ec2.get_subnet(given["ResourcesVpcConfig"]["SubnetIds"][0])
@@ -92,11 +99,11 @@ def nodegroup(given: Mapping[str, Any], account: str, region: str) -> Made:
         node_role=given["NodeRole"],
         nodegroup_name=given["NodegroupName"],
         subnets=given["Subnets"],
-        scaling_config=given["ScalingConfig"],
+        scaling_config=as_api(given["ScalingConfig"]),
         ami_type=given["AmiType"],
         instance_types=given["InstanceTypes"],
         labels=given["Labels"],
-        taints=given.get("Taints"),
+        taints=as_api(given.get("Taints")),
         capacity_type=given.get("CapacityType"),
     )
     return Made(made.nodegroup_name)

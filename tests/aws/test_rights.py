@@ -75,7 +75,11 @@ def test_airflow_has_the_whole_root(account: Account, folder: str) -> None:
         ("ecr:GetAuthorizationToken", "*", True),
         ("codebuild:StartBuild", "arn:aws:codebuild:eu-central-1:123456789012:project/sentiment-bentos", True),
         ("codebuild:BatchGetBuilds", "arn:aws:codebuild:eu-central-1:123456789012:project/sentiment-bentos", True),
-        ("codebuild:ListBuildsForProject", "arn:aws:codebuild:eu-central-1:123456789012:project/sentiment-bentos", True),
+        (
+            "codebuild:ListBuildsForProject",
+            "arn:aws:codebuild:eu-central-1:123456789012:project/sentiment-bentos",
+            True,
+        ),
         ("eks:DescribeCluster", "arn:aws:eks:eu-central-1:123456789012:cluster/sentiment", True),
         ("s3:PutObject", f"{LOGS}/airflow/dag_id=sentiment_drift/attempt=1.log", True),
         ("ecr:PutImage", "arn:aws:ecr:eu-central-1:123456789012:repository/sentiment-platform", False),
