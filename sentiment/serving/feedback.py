@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sentiment.errors import StorageError
 from sentiment.redaction import redact
 from sentiment.serving.landing import LandingLog
 from sentiment.serving.landing_file import MOMENT, TEXT, schema
@@ -85,7 +86,7 @@ def reporter_key(storage: Storage) -> bytes:
     """Return the key of the hashes; the first server makes it."""
     try:
         return storage.read(KEY)
-    except FileNotFoundError:
+    except (FileNotFoundError, StorageError):  # who may not list is told 403, not 404, of what is not there
         storage.create(KEY, secrets.token_bytes(32))
         return storage.read(KEY)
 

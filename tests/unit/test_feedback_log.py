@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from landed import landed as what_landed
 
-from sentiment.serving.feedback import KEY, Feedback, FeedbackLog, network_of
+from sentiment.errors import StorageError
+from sentiment.serving.feedback import KEY, Feedback, FeedbackLog, network_of, reporter_key
 from sentiment.settings import Settings
 from sentiment.storage import Storage
 
@@ -121,3 +122,19 @@ def test_what_is_spooled_says_who_it_was_as_little_as_what_lands(
 )
 def test_a_caller_cannot_change_its_network_at_will(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+class Unlisted(Storage):
+    """A store whose role may not list: of what is not there it says that it is forbidden."""
+
+    def read(self, path: str) -> bytes:
+        try:
+            return super().read(path)
+        except FileNotFoundError as error:
+            raise StorageError("403", fix="") from error
+
+
+def test_a_server_that_may_not_list_makes_the_key_once(settings: Settings) -> None:
+    made = reporter_key(Unlisted(settings))
+    assert len(made) == 32
+    assert reporter_key(Unlisted(settings)) == reporter_key(Storage(settings)) == made
