@@ -27,7 +27,10 @@ export async function ask(path, { body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The service does not answer. Is it running, and are you connected?");
   }
-  const said = await reply.json().catch(() => null);
+  const said = await reply.json().catch(error => {
+    if (error.name === "AbortError") throw error;
+    return null;
+  });
   if (reply.ok && said !== null) return said;
   if (reply.status === 401) document.dispatchEvent(new CustomEvent("key-wanted", { detail: Boolean(key) }));
   throw new Refused(reply.status, reason(reply, said), Number(reply.headers.get("Retry-After")) || 0);

@@ -74,13 +74,21 @@ def test_the_column_and_the_separator_can_be_chosen(site: Page) -> None:
     assert site.find("#start").is_enabled()
 
 
-def test_a_long_file_can_be_cancelled_and_what_was_judged_is_kept(site: Page) -> None:
+@pytest.mark.parametrize(
+    "slowly",
+    [
+        "if (path === 'predict_batch') await new Promise(resolve => setTimeout(resolve, 100));"
+        "return real(path, options);",
+        "const reply = await real(path, options); const { signal } = options;"
+        "if (path === 'predict_batch' && ++asked > 2) reply.json = () => new Promise((_, fail) =>"
+        "  signal.addEventListener('abort', () => fail(signal.reason))); return reply;",
+    ],
+    ids=["before it is answered", "while the answer comes"],
+)
+def test_a_long_file_can_be_cancelled_and_what_was_judged_is_kept(site: Page, slowly: str) -> None:
     site.open("#file")
     site.browser.execute_script(
-        "const real = window.fetch;"
-        "window.fetch = async (path, options) => {"
-        "  if (path === 'predict_batch') await new Promise(resolve => setTimeout(resolve, 100));"
-        "  return real(path, options); }"
+        f"const real = window.fetch; let asked = 0; window.fetch = async (path, options) => {{ {slowly} }}"
     )
     site.drop("long.csv", b"text\n" + b"a superb film\n" * 800)
     site.until(lambda: site.find("#start").is_displayed())
