@@ -156,14 +156,17 @@ class ClusterRelease:
             if last.status == "deployed":
                 return self._state(newest)
             history = self.helm.history()
-            age = (datetime.now(UTC) - last.updated).total_seconds()
-            if last.status not in PENDING or age > self.helm.timeout or self._is_ours(history):
+            if last.status not in PENDING or self._is_over(last) or self._is_ours(history):
                 self._put_back(history)
                 continue
             if not told:
                 log.warning("%s: revision %d is %s; waiting for it", self.name, last.number, last.status)
                 told = True
             time.sleep(POLL_SECONDS)
+
+    def _is_over(self, pending: Revision) -> bool:
+        """Whether what is pending was begun so long ago that it cannot be running any more."""
+        return (datetime.now(UTC) - pending.updated).total_seconds() > self.helm.timeout
 
     def _is_ours(self, history: list[Revision]) -> bool:
         """Whether what is unfinished was begun by us: we hold the lock, so whoever ran it is gone."""
