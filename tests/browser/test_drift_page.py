@@ -388,9 +388,11 @@ def open_page(browser, airflow_server, path: str, *, dark: bool = False, width: 
 
 @pytest.fixture
 def browser(reader) -> Iterator[Any]:
+    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver.support.wait import WebDriverWait
 
-    WebDriverWait(reader, 60).until(lambda page: page.get_cookie("_token"))
+    moving_on = (WebDriverException,)  # a question asked while the login goes to the next page
+    WebDriverWait(reader, 60, ignored_exceptions=moving_on).until(lambda page: page.get_cookie("_token"))
     yield reader
     reader.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     reader.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
