@@ -36,8 +36,7 @@ def test_what_is_served_is_pinned_with_hashes_as_the_project_pins_it(bentos: Bui
     assert {line for line in asked if not line.startswith("#")} <= {name for name, _ in served}
     recipe = yaml.safe_load((PROJECT / "bentofile.yaml").read_text())
     assert recipe["python"] == {"lock_packages": False, "requirements_txt": "images/serving/requirements.txt"}
-    for copy in ("env/python", "src/images/serving"):
-        assert pins_of(Path(bentos.first.path, copy, "requirements.txt")) == served
+    assert pins_of(Path(bentos.first.path, "src/images/serving/requirements.txt")) == served
 
 
 def test_what_is_served_is_asked_for() -> None:
