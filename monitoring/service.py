@@ -5,13 +5,14 @@ from __future__ import annotations
 from monitoring.panels import BAD, WARN, Dashboard, Panel, Query, Row
 
 HERE = 'namespace=~"$namespace",track=~"$track"'
+ASKED = f'{HERE},endpoint!="probe"'  # requests of callers, not those that only try the service
 SERVED = f"sentiment_model_info{{{HERE}}}"
 RATE = "[$__rate_interval]"
 
 
 def _requests(matchers: str = "", by: str = "") -> str:
     grouped = f" by ({by})" if by else ""
-    return f"sum{grouped} (rate(sentiment_requests_total{{{HERE}{matchers}}}{RATE}))"
+    return f"sum{grouped} (rate(sentiment_requests_total{{{ASKED}{matchers}}}{RATE}))"
 
 
 def _failed(by: str = "") -> str:
@@ -71,8 +72,8 @@ NOW = Row(
             "Error budget left", "Of the 0.1% of the requests that may fail in 30 days.",
             (
                 Query(
-                    f'1 - (sum(increase(sentiment_requests_total{{{HERE},outcome="failed"}}[30d])) or vector(0)) '
-                    f"/ sum(increase(sentiment_requests_total{{{HERE}}}[30d])) / 0.001"
+                    f'1 - (sum(increase(sentiment_requests_total{{{ASKED},outcome="failed"}}[30d])) or vector(0)) '
+                    f"/ sum(increase(sentiment_requests_total{{{ASKED}}}[30d])) / 0.001"
                 ),
             ),
             kind="stat", unit="percentunit", width=4, height=4,

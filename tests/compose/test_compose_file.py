@@ -1,6 +1,7 @@
 """The compose file against the code: what it names is there, what it sets is known, and nobody gets in by default."""
 
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from sentiment.cli import app
 from sentiment.settings import load_settings, refuse_unknown_sections
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -90,6 +92,8 @@ def test_commands_name_files_and_modules_that_are_there() -> None:
             assert places, f"{word} is not in the image"
             [(source, target)] = places
             assert (PROJECT / source / word.removeprefix(target).lstrip("/")).exists(), word
+        if words[0] == "sentiment":
+            assert words[1] in {command.name or command.callback.__name__ for command in app.registered_commands}
         for word in (word for word in words if word.startswith("sentiment.")):
             assert (PROJECT / word.replace(".", "/")).with_suffix(".py").exists()
 
@@ -117,6 +121,33 @@ def test_airflow_knows_each_of_its_options() -> None:
         _, section, option = name.lower().split("__")
         known = conf.configuration_description[section]["options"]
         assert option in known, name
+
+
+def test_prometheus_asks_services_that_are_there_and_takes_the_rules(tmp_path: Path) -> None:
+    text = (PROJECT / "monitoring/compose/prometheus.yml").read_text()
+    targets = {
+        target
+        for job in yaml.safe_load(text)["scrape_configs"]
+        for one in job["static_configs"]
+        for target in one["targets"]
+    }
+    assert {target.split(":")[0] for target in targets} - {"127.0.0.1"} <= set(SERVICES)
+    if promtool := shutil.which("promtool"):
+        (tmp_path / "prometheus.yml").write_text(text)
+        shutil.copytree(PROJECT / "helm/sentiment/files/rules", tmp_path / "rules")
+        done = subprocess.run(
+            [promtool, "check", "config", tmp_path / "prometheus.yml"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2 rule files" in done.stdout
+
+
+def test_grafana_finds_its_source_and_its_dashboards() -> None:
+    folder = PROJECT / "monitoring/compose/grafana"
+    [source] = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"].split("//")[1].split(":")[0] in SERVICES
+    [provider] = yaml.safe_load((folder / "dashboards/sentiment.yml").read_text())["providers"]
+    assert f"./helm/sentiment/files/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
 
 
 def test_no_password_has_a_default_and_each_is_made() -> None:

@@ -15,7 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+from postgres import postgres, programs
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -75,9 +77,34 @@ def taken_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         yield ports
 
 
-def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, taken_ports: list[int]) -> None:
+@pytest.fixture
+def databases(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A PostgreSQL for Airflow and MLflow, where Debian's is installed; otherwise nothing, which is SQLite."""
+    if programs() is None:
+        yield {}
+        return
+    with postgres(tmp_path / "postgres") as address:
+        yield {
+            f"SENTIMENT_PLATFORM__{name.upper()}_DATABASE": f"postgresql://{name}:for-{name}@{address}/{name}"
+            for name in ("airflow", "mlflow")
+        }
+
+
+def runs_by_type(root: Path, databases: dict[str, str], dag: str) -> dict[str, int]:
+    """Return how many runs of each type a DAG had, from Airflow's own tables."""
+    asked = "select run_type, count(*) from dag_run where dag_id = '{}' group by 1"
+    if databases:
+        with psycopg.connect(databases["SENTIMENT_PLATFORM__AIRFLOW_DATABASE"]) as database:
+            return dict(database.execute(asked.format(dag)).fetchall())
+    with contextlib.closing(sqlite3.connect(root / "airflow" / "airflow.db")) as database:
+        return dict(database.execute(asked.format(dag)))
+
+
+def test_the_loop_closes_on_a_machine_whose_ports_are_taken(
+    tmp_path: Path, taken_ports: list[int], databases: dict[str, str]
+) -> None:
     root = tmp_path / "var"
-    demo = start(root, "demo", "--once")
+    demo = start(root, "demo", "--once", **databases)
     try:
         said, _ = demo.communicate(timeout=560)
     finally:
@@ -109,9 +136,10 @@ def test_the_loop_closes_on_a_machine_whose_ports_are_taken(tmp_path: Path, take
     assert story.drift.state == "drifted"
     assert [file.name for file in story.files] == ["kitchen.csv", "film.csv"]
     assert not Ledger(Storage(settings)).verify().problem
-    with contextlib.closing(sqlite3.connect(root / "airflow" / "airflow.db")) as database:
-        runs = database.execute("select run_type, count(*) from dag_run where dag_id = 'sentiment_ingest' group by 1")
-        assert dict(runs)["asset_triggered"] == 2, "two files landed, each was noticed, nobody triggered anything"
+    runs = runs_by_type(root, databases, "sentiment_ingest")
+    assert runs["asset_triggered"] == 2, "two files landed, each was noticed, nobody triggered anything"
+    for name in ("airflow/airflow.db", "mlflow/mlflow.db"):
+        assert (root / name).exists() is not bool(databases)
 
 
 @dataclass(frozen=True)
