@@ -249,8 +249,15 @@ def read_record(settings: Settings) -> Callable[[str], dict[str, object]]:
 
 
 @pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed")
-def test_buildah_builds_and_pushes_the_same(bentos: BuiltBentos, settings: Settings, workshop: Workshop) -> None:
+def test_buildah_builds_and_pushes_the_same(
+    bentos: BuiltBentos, settings: Settings, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second Bento, which nobody pushed yet; the base comes from the registry, because buildah has no engine."""
+    kept = workshop.folder / "buildah"
+    kept.mkdir()
+    storage = f"[storage]\ndriver = 'overlay'\ngraphroot = '{kept}/images'\nrunroot = '{kept}/run'\n"
+    (kept / "storage.conf").write_text(storage)
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(kept / "storage.conf"))
     base = f"{workshop.registry}/base:test"
     run("docker", "tag", workshop.base, base)
     run("docker", "push", "--quiet", base)
