@@ -87,7 +87,7 @@ def run(dag_id: str, **conf: Any) -> tuple[str, dict[str, str], str]:
         input=json.dumps([dag_id, conf]) + "\n",
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": FOLDER},
+        env={**os.environ, "PYTHONPATH": f"{FOLDER}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         timeout=600,
         check=False,
     )
