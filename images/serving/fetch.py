@@ -26,12 +26,15 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import obstore
 from obstore.exceptions import BaseError as StoreError
 from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 ATTEMPTS, FIRST_PAUSE_SECONDS, SECONDS = 6, 0.5, 150.0
 CONNECT_SECONDS, STALL_SECONDS, REQUEST_SECONDS = 5, 15, 60
@@ -121,8 +124,6 @@ def _attempt(uri: str, sha256: str, target: Path) -> int:
                 raise FetchError(WRONG_BENTO, _too_large(uri, f"over {PACKED_BYTES:,} bytes"))
             digest.update(piece)
             file.write(piece)
-    if size != answer.meta["size"]:
-        raise FetchError(NO_ANSWER, f"{uri} came only in part: {size:,} of {answer.meta['size']:,} bytes.", again=True)
     if digest.hexdigest() != sha256:
         raise FetchError(
             WRONG_BENTO,
@@ -135,10 +136,14 @@ def _attempt(uri: str, sha256: str, target: Path) -> int:
 def _store(bucket: str) -> S3Store:
     """Return the bucket; obstore takes credentials and region from the environment as EKS sets it."""
     endpoint = _named("SENTIMENT_STORAGE__ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    given = {"endpoint": endpoint, "region": _named("SENTIMENT_STORAGE__REGION")}
+    config: S3Config = {}
+    if endpoint:
+        config["endpoint"] = endpoint
+    if region := _named("SENTIMENT_STORAGE__REGION"):
+        config["region"] = region
     return S3Store(
         bucket,
-        config={name: value for name, value in given.items() if value},
+        config=config,
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),

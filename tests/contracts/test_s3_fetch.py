@@ -292,6 +292,24 @@ def test_eks_pod_identity_gives_credentials(store: S3Server, pod: Path, folder: 
     assert {request["key"] for request in store.seen()} == {"ASIAPOD"}
 
 
+def test_the_agent_is_asked_over_http_where_the_store_is_https(pod: Path, folder: Path, tmp_path: Path) -> None:
+    """As on EKS: the agent is http://169.254.170.23, and nothing else may go unencrypted."""
+    tls = certificate(tmp_path)
+    with answering(pod_identity_agent) as agent, answering(lambda _: (404, b""), tls=tls) as s3:
+        code, said = run(
+            None,
+            f"s3://bucket/{'0' * 64}.bento",
+            "0" * 64,
+            folder,
+            AWS_ENDPOINT_URL=s3.url,
+            SSL_CERT_FILE=str(tls[0]),
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{agent.url}/v1/credentials",
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(pod),
+        )
+    assert (code, "is not there" in said) == (6, True), said
+    assert ["ASIAPOD" in headers["authorization"] for _, headers in s3.asked] == [True]
+
+
 DENIED = b"<Error><Code>AccessDenied</Code><Message>may not sts:AssumeRoleWithWebIdentity</Message></Error>"
 
 

@@ -120,6 +120,15 @@ def test_the_lint_sees_what_is_wrong(
     assert said in " ".join(problems([deployment]))
 
 
+def test_the_lint_sees_what_runs_before_the_server_too(rendered: dict[str, Rendered]) -> None:
+    deployment = copy.deepcopy(rendered["fetched"].of("Deployment")[0])
+    change("initContainers/0/securityContext", None)(deployment["spec"]["template"]["spec"])
+    change("initContainers/0/resources/limits", None)(deployment["spec"]["template"]["spec"])
+    said = " ".join(problems([deployment]))
+    assert "container fetch: its root file system can be written" in said
+    assert "container fetch: it has no limits of memory" in said
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_names_something_names_what_is_there(case: str, rendered: dict[str, Rendered]) -> None:
     """Selectors, references and names fit together: nothing in Kubernetes would say so if they did not."""

@@ -22,10 +22,11 @@ from bentos import UNSURE, BuiltBentos, Shelf
 from landed import landed
 from served import Served, refusal, running
 
+from sentiment.bento_files import is_whole, unpack
 from sentiment.cleaning import Cleaning
 from sentiment.errors import IntegrityError
 from sentiment.labels import LabelScheme
-from sentiment.packaging import package
+from sentiment.packaging import bento_file, package
 from sentiment.reviews.feedback import Feedback
 from sentiment.reviews.ingest import ingest
 from sentiment.reviews.table import Quarantine, parse_snapshot, read_snapshot
@@ -272,7 +273,12 @@ def test_a_damaged_bento_is_built_again(bentos: BuiltBentos, tmp_path: Path) -> 
     target = settings.local_dir / "bentoml" / "bentos" / "sentiment" / bentos.second.version
     shutil.copytree(bentos.second.path, target)
     (target / "src/bento/service.py").write_text("half a fi")
+    exported = Path(settings.storage.root, bento_file(bentos.second.version))
+    exported.parent.mkdir(parents=True)
+    exported.write_bytes(b"half a fi")
     built = package(settings, bentos.shelf, "2")
+    unpack(exported.read_bytes(), tmp_path / "mended")
+    assert is_whole(tmp_path / "mended", bentos.second.digest)
     assert built.path == str(target)
     assert (target / "src/bento/service.py").read_bytes() == (PROJECT / "bento/service.py").read_bytes()
 
