@@ -51,15 +51,16 @@ def count(policy: CanarySettings, *, since: datetime, now: datetime) -> dict[str
     SettingsError
         It does not take the token or the query.
     """
-    every = max(1, math.ceil((now - since).total_seconds() * 1000 / MOMENTS)) / 1000
-    start = now.timestamp() - every * MOMENTS
+    end = int(now.timestamp() * 1000)
+    every = max(1, math.ceil((end - since.timestamp() * 1000) / MOMENTS))
+    start = end - every * MOMENTS
     query = {
         "query": _selector(policy.matchers),
-        "start": f"{start:.3f}",
-        "end": f"{now.timestamp():.3f}",
-        "step": f"{every:.3f}",
+        "start": f"{start / 1000:.3f}",
+        "end": f"{end / 1000:.3f}",
+        "step": f"{every / 1000:.3f}",
     }
-    return tracks(_ask(policy, query), start=start + every / 2, end=now.timestamp() - every / 2)
+    return tracks(_ask(policy, query), start=(start + every / 2) / 1000, end=(end - every / 2) / 1000)
 
 
 def _selector(matchers: str) -> str:
