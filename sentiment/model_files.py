@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.errors import IntegrityError
+from sentiment.errors import IntegrityError, ModelError
 from sentiment.ledger import Ledger
 from sentiment.mlflow_client import mlflow_errors
 from sentiment.model_folder import PIPELINE_FILE, write_model_folder
@@ -160,7 +160,10 @@ class ModelFiles:
         root = f"{self._storage.root}/"
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             if "://" in root and source.startswith(root):
-                self._storage.fetch(source.removeprefix(root), Path(folder, target.name))
+                try:
+                    self._storage.fetch(source.removeprefix(root), Path(folder, target.name))
+                except FileNotFoundError as error:
+                    raise ModelError(f"There is no file {source}.", fix="It may never have been logged.") from error
             else:
                 download_artifacts(artifact_uri=source, dst_path=folder)
             Path(folder, target.name).replace(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +72,8 @@ def ship(settings: Settings, package: BentoPackage) -> Shipped:
         The Bento's file, or what was shipped under its digest, is damaged.
     """
     shipped = _as_image(settings, package) if settings.deployment.ship == "image" else _as_file(settings, package)
+    if earlier := _shipped_before(settings, shipped):
+        return earlier
     image = f"{shipped.repository}@{shipped.digest}"
     files = {"file": shipped.bento_sha256} if shipped.bento_sha256 else {}
     Ledger(Storage(settings)).append(
@@ -83,6 +85,21 @@ def ship(settings: Settings, package: BentoPackage) -> Shipped:
         key=f"shipped-{shipped.bento_sha256}-{image}",
     )
     return shipped
+
+
+def _shipped_before(settings: Settings, shipped: Shipped) -> Shipped | None:
+    """Return what the same Bento was shipped as first, where that is still there.
+
+    Its file may differ in the note about its promotion. No pod shall be replaced, and no canary watched, for that.
+    """
+    for entry in Ledger(Storage(settings)).entries():
+        if entry.event == "shipped" and entry.digests.get("bento") == shipped.bento_digest:
+            earlier = Shipped.from_dict(entry.detail)
+            file = {"bento_uri": shipped.bento_uri, "bento_sha256": shipped.bento_sha256}
+            path = f"{BY_DIGEST}/{earlier.bento_sha256}.bento"
+            if replace(earlier, **file) == shipped and path in Storage(settings).list(BY_DIGEST):
+                return earlier
+    return None
 
 
 def _as_image(settings: Settings, package: BentoPackage) -> Shipped:

@@ -78,12 +78,12 @@ def taken_ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 @pytest.fixture
-def databases(tmp_path: Path) -> Iterator[dict[str, str]]:
+def databases() -> Iterator[dict[str, str]]:
     """A PostgreSQL for Airflow and MLflow, where Debian's is installed; otherwise nothing, which is SQLite."""
     if programs() is None:
         yield {}
         return
-    with postgres(tmp_path / "postgres") as address:
+    with postgres() as address:
         yield {
             f"SENTIMENT_PLATFORM__{name.upper()}_DATABASE": f"postgresql://{name}:for-{name}@{address}/{name}"
             for name in ("airflow", "mlflow")
