@@ -95,9 +95,9 @@ def _shipped_before(settings: Settings, shipped: Shipped) -> Shipped | None:
     for entry in Ledger(Storage(settings)).entries():
         if entry.event == "shipped" and entry.digests.get("bento") == shipped.bento_digest:
             earlier = Shipped.from_dict(entry.detail)
-            same = replace(earlier, bento_uri=shipped.bento_uri, bento_sha256=shipped.bento_sha256)
             path = f"{BY_DIGEST}/{earlier.bento_sha256}.bento"
-            if same == shipped and path in Storage(settings).list(BY_DIGEST):
+            same = replace(earlier, bento_uri=shipped.bento_uri, bento_sha256=shipped.bento_sha256) == shipped
+            if same and path in Storage(settings).list(BY_DIGEST):
                 return earlier
     return None
 

@@ -98,6 +98,13 @@ def run(dag_id: str, **conf: Any) -> tuple[str, dict[str, str], str]:
     return state, {task.removeprefix("cluster."): said for task, said in tasks.items()}, log
 
 
+def command(*arguments: str) -> None:
+    """Run our command line, which must succeed."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
+
+
 def serves() -> str:
     return str(ClusterRelease(load_settings()).state().tracks)
 
@@ -141,12 +148,12 @@ def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(
     [deployment] = helm.cluster.all("deployments")
     assert "bentos/by-digest/" in json.dumps(deployment), "the pods fetch what was shipped"
 
-    main(["status"])
+    command("status")
     assert "version 1 100% (stable) in default/sentiment" in " ".join(capsys.readouterr().out.split())
-    main(["deploy", "--dry-run", "--json"])
+    command("deploy", "--dry-run", "--json")
     planned = json.loads(capsys.readouterr().out)
     assert (planned["steps"], planned["diff"]) == ([], "No difference.")
-    main(["deploy", "--json"])
+    command("deploy", "--json")
     assert json.loads(capsys.readouterr().out)["model_version"] == "1"
 
 
