@@ -78,7 +78,7 @@ def run(root: Path) -> Iterator[Run]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": folder},
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
     ) as runner:
         assert runner.stdin
         assert runner.stdout
