@@ -12,7 +12,7 @@ from moto import mock_aws
 from moto_models import teach
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
