@@ -94,7 +94,8 @@ def answered(answer: dict[str, Any]) -> str:
         return ""
     person = answer["responded_by_user"]
     if answer["chosen_options"] != [DEPLOY]:
-        raise AirflowSkipException(f"{person['name'] if person else 'Nobody'} let it be deployed: nothing changes.")
+        who = f"{person['name']} said to leave it" if person else "Nobody answered in time"
+        raise AirflowSkipException(f"{who}: nothing changes.")
     return str(person["name"]) if person else ""
 
 

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -19,6 +21,7 @@ from registered import crown, register
 
 from sentiment.cli import main
 from sentiment.deployment.cluster import ClusterRelease
+from sentiment.deployment.shipping import Shipped
 from sentiment.ledger import Ledger
 from sentiment.registry import Registry
 from sentiment.settings import Settings, load_settings
@@ -155,6 +158,41 @@ def test_a_champion_reaches_the_cluster_and_a_bad_one_does_not(
     assert (planned["steps"], planned["diff"]) == ([], "No difference.")
     command("deploy", "--json")
     assert json.loads(capsys.readouterr().out)["model_version"] == "1"
+
+
+def test_a_person_is_shown_what_would_change_and_asked(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
+    from sentiment_cluster import answered
+
+    form: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **given: form.update(given)
+    )
+    monkeypatch.setenv("SENTIMENT_DEPLOYMENT__APPROVAL", "always")
+    monkeypatch.setenv("SENTIMENT_DEPLOYMENT__APPROVAL_HOURS", "5")
+    repository, _, digest = RUNTIME.partition("@")
+    file = "e" * 64
+    uri = f"{load_settings().storage.root}/bentos/by-digest/{file}.bento"
+    task = DagBag(dag_folder=FOLDER).dags["sentiment_deploy"].get_task("cluster.plan").prepare_for_execution()
+    task.shipped = Shipped("s3", "7", "d" * 64, repository, digest, uri, file).to_dict()
+    context = {"params": {"dry_run": False}, "task_instance": SimpleNamespace(id="1")}
+    with pytest.raises(TaskAwaitingInput) as waits:
+        task.execute(context)
+    assert waits.value.timeout == timedelta(hours=5)
+    assert form["subject"] == "Deploy version 7 to default/sentiment?"
+    assert (form["options"], form["defaults"]) == (["Deploy", "Leave it"], ["Leave it"]), "silence changes nothing"
+    assert "```diff\n" in form["body"]
+    assert "+kind: Deployment" in form["body"]
+    assert uri in form["body"]
+    assert not helm.cluster.all("deployments"), "asking changes nothing"
+
+    said = {"chosen_options": ["Deploy"], "responded_by_user": {"id": "7", "name": "Ada"}}
+    assert answered(said) == "Ada"
+    with pytest.raises(AirflowSkipException, match="Ada said to leave it"):
+        answered({**said, "chosen_options": ["Leave it"]})
+    with pytest.raises(AirflowSkipException, match="Nobody answered"):
+        answered({"chosen_options": ["Leave it"], "responded_by_user": None})
 
 
 def test_the_kubeconfig_is_made_of_the_connection_and_gone_afterwards(

@@ -21,10 +21,12 @@ import pytest
 from bentos import UNSURE, BuiltBentos, Shelf
 from landed import landed
 from served import Served, refusal, running
+from tenacity import stop_after_attempt
 
 from sentiment.bento_files import is_whole, unpack
 from sentiment.cleaning import Cleaning
-from sentiment.errors import IntegrityError
+from sentiment.deployment import smoke
+from sentiment.errors import IntegrityError, ServiceError
 from sentiment.labels import LabelScheme
 from sentiment.packaging import bento_file, package
 from sentiment.reviews.feedback import Feedback
@@ -47,6 +49,23 @@ def served(bentos: BuiltBentos, tmp_path_factory: pytest.TempPathFactory) -> Ite
     settings = load_settings(storage={"root": str(folder / "var")}, serving={"max_batch": 8, "log_flush_seconds": 0.2})
     with running(bentos.first.path, folder, settings) as served:
         yield served
+
+
+def test_the_smoke_test_of_a_release_tells_right_from_wrong(
+    served: Served, bentos: BuiltBentos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoke._ask.retry, "stop", stop_after_attempt(1))  # type: ignore[attr-defined]
+    root = {"root": bentos.settings.storage.root}
+    there = load_settings(storage=root, deployment={"public_url": str(served.client.base_url)})
+    found = smoke.smoke_test(there, bentos.first)
+    assert found.passed is True
+    assert "probes as the trained pipeline did" in found.said
+    with pytest.raises(ServiceError, match=r"as version 1 with .* version 2 should answer"):
+        smoke.smoke_test(there, bentos.second)
+    nobody = load_settings(storage=root, deployment={"public_url": "http://127.0.0.1:9"})
+    with pytest.raises(ServiceError, match="does not answer a probe"):
+        smoke.smoke_test(nobody, bentos.first)
+    assert smoke.smoke_test(load_settings(storage=root), bentos.first).passed is None
 
 
 def test_it_answers_as_the_pipeline_does(served: Served, bentos: BuiltBentos) -> None:
