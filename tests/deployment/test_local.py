@@ -136,9 +136,7 @@ def test_a_bento_is_deployed_and_its_answers_are_logged(running: Settings, bento
 def test_deploying_what_serves_changes_nothing(running: Settings, bentos: BuiltBentos) -> None:
     before = deploy(running, bentos.first)
     pid = status(running).bento_pid
-    started = time.perf_counter()
     again = deploy(running, bentos.first)
-    assert time.perf_counter() - started < 1
     assert again.id == before.id
     assert status(running).bento_pid == pid
 

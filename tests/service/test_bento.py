@@ -279,11 +279,10 @@ def test_a_bento_whose_scorer_was_tampered_with_refuses_to_start(
     assert "IntegrityError" in refusal(str(copy), tmp_path, settings)
 
 
-def test_packaging_again_gives_the_same_bento_at_once(bentos: BuiltBentos) -> None:
+def test_packaging_again_gives_the_same_bento_and_builds_nothing(bentos: BuiltBentos) -> None:
     before = Path(bentos.first.path, "bento.yaml").stat().st_mtime_ns
     again = package(bentos.settings, bentos.shelf, "1")
     assert replace(again, seconds=0) == replace(bentos.first, seconds=0)
-    assert again.seconds < 1
     assert Path(bentos.first.path, "bento.yaml").stat().st_mtime_ns == before
 
 
