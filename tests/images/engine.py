@@ -24,7 +24,6 @@ PACKAGES = {
     "docker-registry": "docker-registry",
 }  # fmt: skip
 BASE = "sentiment-base:test"
-MIRROR = "http://deb.debian.org/debian"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -104,7 +103,7 @@ def base_image(folder: Path) -> str:
     root = folder / "rootfs"
     run(
         "debootstrap", "--variant=minbase", "--include=python3,python3-pip,python3-venv,ca-certificates",
-        "bookworm", str(root), MIRROR, seconds=1800,
+        "bookworm", str(root), seconds=1800,  # from the mirror that it knows itself
     )  # fmt: skip
     for kept in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(root / kept)
